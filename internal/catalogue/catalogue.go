@@ -1,0 +1,279 @@
+// Package catalogue is the one table of what capsem-bench measures: every
+// operation with its category, benchmark name, units and the metric it is
+// judged by. The guest binary, the converter and the comparison share it, so
+// an operation exists in all of them or in none.
+//
+// Benchmark names follow the Go benchmark format with key=value parts:
+// "Disk/op=seq_write/size=256MiB". They are kept without the "Benchmark"
+// prefix and without the "-8" GOMAXPROCS suffix.
+package catalogue
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A Category groups the operations of one Benchmark function.
+type Category string
+
+// The categories, in the order in which they run and are reported.
+const (
+	Disk       Category = "disk"
+	Rootfs     Category = "rootfs"
+	Startup    Category = "startup"
+	HTTP       Category = "http"
+	Throughput Category = "throughput"
+	Snapshot   Category = "snapshot"
+)
+
+// Categories returns all categories in report order.
+func Categories() []Category {
+	return []Category{Disk, Rootfs, Startup, HTTP, Throughput, Snapshot}
+}
+
+// Benchmark returns the part of the benchmark function's name after
+// "Benchmark": "Disk", "HTTP".
+func (c Category) Benchmark() string {
+	if c == HTTP {
+		return "HTTP"
+	}
+	if c == "" {
+		return ""
+	}
+	return strings.ToUpper(string(c[:1])) + string(c[1:])
+}
+
+// A Direction says which way of a unit is better, in benchfmt's words.
+type Direction string
+
+const (
+	Higher Direction = "higher"
+	Lower  Direction = "lower"
+)
+
+// A Unit is one metric unit of the benchmark text. Every unit is based on ns
+// or B, so that no tool has to guess at a scale.
+type Unit struct {
+	Name   string
+	Better Direction
+	Doc    string
+}
+
+// Units returns every unit the guest reports, in the order in which an
+// operation prints them. ns/op and B/s are known to benchstat; the others
+// need their "Unit" line.
+func Units() []Unit {
+	return []Unit{
+		{"ns/op", Lower, "mean time of one operation"},
+		{"B/s", Higher, "bytes moved per second"},
+		{"iops", Higher, "completed accesses per second"},
+		{"req/s", Higher, "successful requests per second"},
+		{"p50-ns", Lower, "median time of one operation"},
+		{"p95-ns", Lower, "95th percentile of one operation"},
+		{"p99-ns", Lower, "99th percentile of one operation"},
+		{"min-ns", Lower, "fastest operation"},
+		{"max-ns", Lower, "slowest operation"},
+		{"user-ns", Lower, "user CPU time of one process"},
+		{"sys-ns", Lower, "system CPU time of one process"},
+		{"maxrss-B", Lower, "peak resident memory of one process"},
+		{"errors", Lower, "operations that failed"},
+	}
+}
+
+// UnitLine returns the benchmark text line that declares the unit.
+func (u Unit) UnitLine() string {
+	return fmt.Sprintf("Unit %s better=%s", u.Name, u.Better)
+}
+
+// An Op is one operation: one line per unit in benchstat, one object or group
+// of keys in the JSON.
+type Op struct {
+	Category Category
+	// ID names the operation without its parameters: "disk/seq_write",
+	// "startup/python3", "http/get", "throughput/get", "snapshot/100/create".
+	ID string
+	// Name is the benchmark name, parameters included.
+	Name string
+	// Count is how many operations one pass does; Bytes how many bytes it
+	// moves where that is fixed, else 0.
+	Count int
+	Bytes int64
+	// Units are the metrics of the op, in print order.
+	Units []string
+	// Primary are the metrics the op is compared by, usually one.
+	Primary []string
+	// Cold says that the pass starts with its files out of the page cache.
+	Cold bool
+	// Needs says in words what must be there.
+	Needs string
+}
+
+// Leaf returns the part of the name after the category: the name given to
+// testing.B.Run. It is "" for Throughput, which has no parts.
+func (o Op) Leaf() string {
+	_, leaf, _ := strings.Cut(o.Name, "/")
+	return leaf
+}
+
+// Key returns the value of a key=value part of the op's name.
+func (o Op) Key(key string) string {
+	for part := range strings.SplitSeq(o.Leaf(), "/") {
+		if k, v, ok := strings.Cut(part, "="); ok && k == key {
+			return v
+		}
+	}
+	return ""
+}
+
+// Settings are the sizes a user may choose. The zero value means the defaults.
+type Settings struct {
+	SizeMB      int // sequential disk file, MiB
+	Requests    int // http
+	Concurrency int // http
+}
+
+// The fixed work of the passes.
+const (
+	DefaultSizeMB      = 256
+	DefaultRequests    = 50
+	DefaultConcurrency = 5
+	SeqBlock           = 1 << 20
+	RandBlock          = 4 << 10
+	DiskRandCount      = 10000
+	DiskRandBytes      = 64 << 20
+	RootfsRandCount    = 5000
+	StartupRuns        = 3
+	SnapshotFileBytes  = 4 << 10
+	DefaultHTTPURL     = "https://www.google.com/"
+	// DefaultThroughputURL is the 100 MiB object that Capsem's allow list
+	// has for this purpose; on a hermetic host the stand-in origin answers it.
+	DefaultThroughputURL = "https://ash-speed.hetzner.com/100MB.bin"
+	ThroughputBytes      = 100 << 20
+)
+
+// CLIs returns the commands of the startup category, in order.
+func CLIs() []string { return []string{"python3", "node", "claude", "gemini", "codex"} }
+
+// SnapshotFiles returns the workspace sizes of the snapshot category.
+func SnapshotFiles() []int { return []int{10, 100, 500} }
+
+// SnapshotOps returns the snapshot calls in the order Capsem's JSON has them.
+func SnapshotOps() []string { return []string{"create", "list", "changes", "revert", "delete"} }
+
+// ScanDirs returns the directories of the rootfs category.
+func ScanDirs() []string { return []string{"/usr/bin", "/usr/lib", "/opt/ai-clis"} }
+
+func (s Settings) withDefaults() Settings {
+	if s.SizeMB == 0 {
+		s.SizeMB = DefaultSizeMB
+	}
+	if s.Requests == 0 {
+		s.Requests = DefaultRequests
+	}
+	if s.Concurrency == 0 {
+		s.Concurrency = DefaultConcurrency
+	}
+	return s
+}
+
+// Ops returns every operation of the given settings in report order.
+func Ops(s Settings) []Op {
+	s = s.withDefaults()
+	const wd, ro, gw, px = "a writable directory with room", "the scan directories", "snapshots in PATH and its gateway", "the proxy or a network"
+	seq := []string{"ns/op", "B/s", "p50-ns", "p95-ns", "p99-ns", "max-ns"}
+	rnd := []string{"ns/op", "B/s", "iops", "p50-ns", "p95-ns", "p99-ns", "max-ns"}
+	size := int64(s.SizeMB) << 20
+	ops := []Op{
+		{Disk, "disk/seq_write", fmt.Sprintf("Disk/op=seq_write/size=%dMiB", s.SizeMB), 1, size, seq, []string{"B/s"}, false, wd},
+		{Disk, "disk/seq_read", fmt.Sprintf("Disk/op=seq_read/size=%dMiB", s.SizeMB), 1, size, seq, []string{"B/s"}, true, wd},
+		{Disk, "disk/rand_write_4k", fmt.Sprintf("Disk/op=rand_write_4k/count=%d", DiskRandCount), DiskRandCount, DiskRandCount * RandBlock, rnd, []string{"iops"}, false, wd},
+		{Disk, "disk/rand_read_4k", fmt.Sprintf("Disk/op=rand_read_4k/count=%d", DiskRandCount), DiskRandCount, DiskRandCount * RandBlock, rnd, []string{"iops"}, true, wd},
+		{Rootfs, "rootfs/seq_read", "Rootfs/op=seq_read", 1, 0, seq, []string{"B/s"}, true, ro},
+		{Rootfs, "rootfs/rand_read_4k", fmt.Sprintf("Rootfs/op=rand_read_4k/count=%d", RootfsRandCount), RootfsRandCount, RootfsRandCount * RandBlock, rnd, []string{"iops"}, true, ro},
+	}
+	for _, cli := range CLIs() {
+		ops = append(ops, Op{
+			Startup, "startup/" + cli, "Startup/cli=" + cli, StartupRuns, 0,
+			[]string{"ns/op", "min-ns", "max-ns", "user-ns", "sys-ns", "maxrss-B"}, []string{"ns/op"}, true, cli + " in PATH",
+		})
+	}
+	ops = append(ops,
+		Op{
+			HTTP, "http/get", fmt.Sprintf("HTTP/n=%d/c=%d", s.Requests, s.Concurrency), s.Requests, 0,
+			[]string{"ns/op", "req/s", "p50-ns", "p95-ns", "p99-ns", "min-ns", "max-ns", "errors"}, []string{"req/s", "p95-ns"}, false, px,
+		},
+		Op{Throughput, "throughput/get", "Throughput", 1, 0, []string{"ns/op", "B/s"}, []string{"B/s"}, false, px},
+	)
+	for _, n := range SnapshotFiles() {
+		for _, op := range SnapshotOps() {
+			ops = append(ops, Op{
+				Snapshot, fmt.Sprintf("snapshot/%d/%s", n, op), fmt.Sprintf("Snapshot/files=%d/op=%s", n, op), 1, 0,
+				[]string{"ns/op"}, []string{"ns/op"}, false, gw,
+			})
+		}
+	}
+	return ops
+}
+
+// Select returns the operations of the given categories; none means all.
+func Select(ops []Op, categories ...Category) []Op {
+	if len(categories) == 0 {
+		return ops
+	}
+	var out []Op
+	for _, op := range ops {
+		if slices.Contains(categories, op.Category) {
+			out = append(out, op)
+		}
+	}
+	return out
+}
+
+// TrimName turns a name as printed by testing into a catalogue name: it drops
+// the "Benchmark" prefix and the "-8" GOMAXPROCS suffix.
+func TrimName(name string) string {
+	name = strings.TrimPrefix(name, "Benchmark")
+	i := strings.LastIndexByte(name, '-')
+	if i < 0 || i == len(name)-1 {
+		return name
+	}
+	for _, r := range name[i+1:] {
+		if r < '0' || r > '9' {
+			return name
+		}
+	}
+	return name[:i]
+}
+
+// Lookup finds the operation that a benchmark name belongs to, whatever its
+// sizes. The returned Op carries the given name; its Count and Bytes are those
+// of the default settings. It reports false for a name that is not in the
+// catalogue.
+func Lookup(name string) (Op, bool) {
+	name = TrimName(name)
+	for _, op := range Ops(Settings{}) {
+		if op.Name == name || identity(op.Name) == identity(name) {
+			op.Name = name
+			return op, true
+		}
+	}
+	return Op{}, false
+}
+
+// identity drops the parts of a name that are sizes of the workload.
+func identity(name string) string {
+	var b strings.Builder
+	for i, part := range strings.Split(name, "/") {
+		key, _, _ := strings.Cut(part, "=")
+		switch key {
+		case "size", "count", "n", "c":
+			continue
+		}
+		if i > 0 {
+			b.WriteByte('/')
+		}
+		b.WriteString(part)
+	}
+	return b.String()
+}

@@ -1,0 +1,28 @@
+package deps
+
+import (
+	_ "github.com/containerd/continuity/fs"
+	_ "github.com/dustin/go-humanize"
+	_ "github.com/jedib0t/go-pretty/v6/progress"
+	_ "github.com/jedib0t/go-pretty/v6/table"
+	_ "github.com/jedib0t/go-pretty/v6/text"
+	_ "github.com/mdlayher/vsock"
+	_ "github.com/modelcontextprotocol/go-sdk/mcp"
+	_ "github.com/montanaflynn/stats"
+	_ "github.com/rogpeppe/go-internal/testscript"
+	_ "github.com/santhosh-tekuri/jsonschema/v6"
+	_ "github.com/spf13/cobra"
+	_ "github.com/spf13/cobra/doc"
+	_ "github.com/stretchr/testify/assert"
+	_ "github.com/stretchr/testify/require"
+	_ "github.com/zeebo/blake3"
+	_ "go.uber.org/goleak"
+	_ "golang.org/x/perf/benchfmt"
+	_ "golang.org/x/perf/benchmath"
+	_ "golang.org/x/perf/benchproc"
+	_ "golang.org/x/perf/benchunit"
+	_ "golang.org/x/sync/errgroup"
+	_ "golang.org/x/sys/unix"
+	_ "golang.org/x/term"
+	_ "modernc.org/sqlite"
+)

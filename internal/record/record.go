@@ -1,0 +1,222 @@
+// Package record defines the comment lines that travel inside benchmark text:
+// "#capsem " followed by one JSON object. benchfmt skips them, so benchstat
+// never groups by what they say; the converter reads them for everything that
+// a benchmark line cannot carry: the environment, exact values, status.
+//
+// Times are integer nanoseconds and sizes bytes, so nothing is rounded before
+// the converter sees it. docs/format.md is the contract in prose.
+package record
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// Prefix starts every comment line of ours.
+const Prefix = "#capsem "
+
+// MaxLine bounds a line with its newline. benchfmt gives up a whole file at
+// 64 KiB; half of that leaves room for tools that prefix lines.
+const MaxLine = 32 << 10
+
+// MaxValues is how many single values a samples line carries at most.
+const MaxValues = 1000
+
+// Schema names the layout of the lines; it is in the run line.
+const Schema = "capsem-bench.text/1"
+
+// ToolVersion is the version of capsem-bench itself.
+const ToolVersion = "0.1.0"
+
+// The values of the "type" key.
+const (
+	TypeRun      = "run"
+	TypeCategory = "category"
+	TypeSamples  = "samples"
+	TypeStatus   = "status"
+	TypeEnd      = "end"
+)
+
+// Run is the first line: what ran, where, and what to expect.
+type Run struct {
+	Type           string            `json:"type"`
+	Schema         string            `json:"schema"`
+	Version        string            `json:"version"`
+	Time           float64           `json:"time"` // Unix seconds at the start
+	Seed           uint64            `json:"seed"`
+	Hostname       string            `json:"hostname"`
+	OS             string            `json:"os,omitempty"`
+	Arch           string            `json:"arch"` // as uname -m says it
+	Kernel         string            `json:"kernel,omitempty"`
+	CPU            string            `json:"cpu,omitempty"`
+	CPUs           int               `json:"cpus,omitempty"`
+	MemoryBytes    int64             `json:"memory_bytes,omitempty"`
+	Virtualization string            `json:"virtualization,omitempty"` // "none", "kvm", "qemu", ...; "" unknown
+	Root           bool              `json:"root"`
+	Filesystems    map[string]string `json:"filesystems,omitempty"` // path -> type
+	Sandbox        string            `json:"sandbox,omitempty"`     // "local", "qemu", "command"; "" bare
+	Accel          string            `json:"accel,omitempty"`
+	Image          string            `json:"image,omitempty"` // rootfs digest
+	Rounds         int               `json:"rounds"`
+	Expected       []string          `json:"expected"` // op names that this run will attempt
+}
+
+// Category is printed once per category, before its first operation: its
+// settings. Only the fields of that category are set.
+type Category struct {
+	Type            string   `json:"type"`
+	Category        string   `json:"category"`
+	Directory       string   `json:"directory,omitempty"`         // disk, snapshot
+	SizeMB          int      `json:"size_mb,omitempty"`           // disk
+	ScanDirs        []string `json:"scan_dirs,omitempty"`         // rootfs
+	LargestFile     string   `json:"largest_file,omitempty"`      // rootfs
+	LargestFileSize int64    `json:"largest_file_size,omitempty"` // rootfs
+	FilesFound      int64    `json:"files_found,omitempty"`       // rootfs, files of at least 4 KiB
+	Unreadable      int64    `json:"unreadable,omitempty"`        // rootfs
+	RunsPerCommand  int      `json:"runs_per_command,omitempty"`  // startup
+	URL             string   `json:"url,omitempty"`               // http, throughput
+	Requests        int      `json:"requests,omitempty"`          // http
+	Concurrency     int      `json:"concurrency,omitempty"`       // http
+}
+
+// Samples are the exact values of one round of one operation. It is printed
+// for failed rounds too, with what was measured until then.
+type Samples struct {
+	Type  string `json:"type"`
+	Op    string `json:"op"`    // catalogue name
+	Round int    `json:"round"` // from 1
+	// StartNS is the Unix time at which the timed part began.
+	StartNS   int64    `json:"start_ns,omitempty"`
+	ElapsedNS int64    `json:"elapsed_ns"`       // wall time of the timed part
+	Count     int64    `json:"count"`            // successful operations
+	Failed    int64    `json:"failed,omitempty"` // failed operations
+	Bytes     int64    `json:"bytes,omitempty"`  // bytes moved by successful operations
+	Block     int64    `json:"block,omitempty"`  // bytes of one access
+	Files     int64    `json:"files,omitempty"`  // distinct files touched
+	File      string   `json:"file,omitempty"`   // the file read
+	HTTPCode  int      `json:"http_code,omitempty"`
+	Command   []string `json:"command,omitempty"`
+	// Values are the times of the single operations in ns, in order, when
+	// there are at most MaxValues of them.
+	Values []int64 `json:"values_ns,omitempty"`
+	// Latency summarises all successful operations, in ns.
+	Latency *Latency `json:"latency_ns,omitempty"`
+	// Metrics are the values of the result line at full precision, by unit.
+	Metrics map[string]float64 `json:"metrics,omitempty"`
+	// Errors counts failures by reason.
+	Errors map[string]int64 `json:"errors,omitempty"`
+}
+
+// Latency is a summary in ns. Percentiles are type 7 of Hyndman and Fan:
+// linear interpolation at (n-1)*p/100.
+type Latency struct {
+	Min  float64 `json:"min"`
+	Mean float64 `json:"mean"`
+	P50  float64 `json:"p50"`
+	P95  float64 `json:"p95"`
+	P99  float64 `json:"p99"`
+	Max  float64 `json:"max"`
+}
+
+// A State is how an operation ended.
+type State string
+
+const (
+	OK      State = "ok"
+	Skipped State = "skipped" // its precondition is absent
+	Failed  State = "failed"  // it ran and went wrong
+	Invalid State = "invalid" // it ran, but the number does not mean what it says
+	Missing State = "missing" // expected and never seen; set by readers only
+)
+
+// The values of Status.Cache.
+const (
+	CacheCold       = "cold"
+	CacheWarm       = "warm"
+	CacheUnverified = "unverified"
+)
+
+// Status says how an operation ended, over all its rounds.
+type Status struct {
+	Type   string `json:"type"`
+	Op     string `json:"op"`
+	Status State  `json:"status"`
+	Reason string `json:"reason,omitempty"`
+	// Cache says how the files concerned were when the timer started.
+	Cache string `json:"cache,omitempty"`
+	// Resident of Pages pages were still in the page cache then.
+	Resident int64 `json:"resident,omitempty"`
+	Pages    int64 `json:"pages,omitempty"`
+	// Dropped says how: "drop_caches" or "fadvise".
+	Dropped string `json:"dropped,omitempty"`
+	// Doubts are remarks that belong beside the number.
+	Doubts []string `json:"doubts,omitempty"`
+	// Command is set for startup commands that never ran.
+	Command []string `json:"command,omitempty"`
+}
+
+// End is the last line: without it the run is incomplete.
+type End struct {
+	Type      string  `json:"type"`
+	Time      float64 `json:"time"`
+	ElapsedNS int64   `json:"elapsed_ns"`
+	Status    string  `json:"status"` // "ok", "failed", "interrupted", "timeout"
+	Reason    string  `json:"reason,omitempty"`
+}
+
+// Append appends v, one of the types above, as a comment line with its
+// newline. A line that would pass MaxLine is an error.
+func Append(dst []byte, v any) ([]byte, error) {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return dst, err
+	}
+	if len(Prefix)+buf.Len() > MaxLine {
+		return dst, fmt.Errorf("comment line of %d bytes is longer than %d", len(Prefix)+buf.Len(), MaxLine)
+	}
+	dst = append(dst, Prefix...)
+	return append(dst, buf.Bytes()...), nil
+}
+
+// ErrNotRecord is returned by Parse for a line that is not one of ours.
+var ErrNotRecord = errors.New("not a #capsem line")
+
+// Parse decodes a comment line into *Run, *Category, *Samples, *Status or
+// *End. A type of a later version gives (nil, nil): readers skip it.
+func Parse(line []byte) (any, error) {
+	body, ok := bytes.CutPrefix(line, []byte(Prefix))
+	if !ok {
+		return nil, ErrNotRecord
+	}
+	var head struct {
+		Type string `json:"type"`
+	}
+	if err := json.Unmarshal(body, &head); err != nil {
+		return nil, fmt.Errorf("#capsem line: %w", err)
+	}
+	var v any
+	switch head.Type {
+	case TypeRun:
+		v = new(Run)
+	case TypeCategory:
+		v = new(Category)
+	case TypeSamples:
+		v = new(Samples)
+	case TypeStatus:
+		v = new(Status)
+	case TypeEnd:
+		v = new(End)
+	case "":
+		return nil, errors.New(`#capsem line without a "type"`)
+	default:
+		return nil, nil
+	}
+	if err := json.Unmarshal(body, v); err != nil {
+		return nil, fmt.Errorf("#capsem %s line: %w", head.Type, err)
+	}
+	return v, nil
+}
