@@ -1,0 +1,333 @@
+package compare
+
+import (
+	"math"
+	"slices"
+	"strconv"
+)
+
+// A Stratum is one stage of a measurement: the boots of both sides that ran
+// interleaved in one go. Values are logarithms, oriented so that larger is
+// worse.
+type Stratum struct {
+	Old, New []float64
+}
+
+// A Ranker does exact stratified rank tests. It remembers null distributions,
+// which depend on the sizes and ties of the strata only, so one Ranker should
+// judge all ops of a comparison. It is not safe for concurrent use.
+type Ranker struct {
+	nulls map[string]null
+}
+
+// NewRanker returns an empty Ranker.
+func NewRanker() *Ranker { return &Ranker{nulls: make(map[string]null)} }
+
+// null is the distribution of the statistic under "same": tail[i] is the
+// probability of a value of at least lo+i.
+type null struct {
+	lo   int64
+	tail []float64
+}
+
+func (n null) atLeast(t int64) float64 {
+	switch i := t - n.lo; {
+	case i <= 0:
+		return 1
+	case i >= int64(len(n.tail)):
+		return 0
+	default:
+		return n.tail[i]
+	}
+}
+
+// P returns the exact one-sided p-value of "new is worse than old by more
+// than shift" (shift in log, 0 for any amount): van Elteren's test, the sum
+// over strata of the rank sum of New divided by the stratum's size plus one,
+// with mid-ranks for ties and the null distribution by convolution.
+// Without a stratum that has both sides it returns 1.
+func (r *Ranker) P(strata []Stratum, shift float64) float64 {
+	stages := make([]stage, 0, len(strata))
+	for _, s := range strata {
+		if len(s.Old) > 0 && len(s.New) > 0 {
+			stages = append(stages, rank(s, shift))
+		}
+	}
+	if len(stages) == 0 {
+		return 1
+	}
+	scale := scales(stages)
+	var t int64
+	for i, s := range stages {
+		t += scale[i] * s.sum
+	}
+	return r.null(stages, scale).atLeast(t)
+}
+
+// stage is a stratum in ranks. Ranks are doubled so that mid-ranks are whole.
+type stage struct {
+	ranks []int64 // all doubled mid-ranks, ascending
+	n     int     // how many of them belong to New
+	sum   int64   // the doubled rank sum of New
+	tied  bool
+}
+
+func rank(s Stratum, shift float64) stage {
+	type obs struct {
+		v   float64
+		new bool
+	}
+	all := make([]obs, 0, len(s.Old)+len(s.New))
+	for _, v := range s.Old {
+		all = append(all, obs{v + shift, false})
+	}
+	for _, v := range s.New {
+		all = append(all, obs{v, true})
+	}
+	slices.SortFunc(all, func(a, b obs) int {
+		switch {
+		case a.v < b.v:
+			return -1
+		case a.v > b.v:
+			return 1
+		}
+		return 0
+	})
+	st := stage{ranks: make([]int64, len(all)), n: len(s.New)}
+	for i := 0; i < len(all); {
+		j := i + 1
+		for j < len(all) && all[j].v == all[i].v {
+			j++
+		}
+		mid := int64(i + 1 + j) // twice the mean of ranks i+1..j
+		for k := i; k < j; k++ {
+			st.ranks[k] = mid
+			if all[k].new {
+				st.sum += mid
+			}
+		}
+		st.tied = st.tied || j > i+1
+		i = j
+	}
+	return st
+}
+
+// scales returns whole-number weights proportional to 1/(N+1).
+func scales(stages []stage) []int64 {
+	l := int64(1)
+	for _, s := range stages {
+		d := int64(len(s.ranks) + 1)
+		l = l / gcd(l, d) * d
+	}
+	out := make([]int64, len(stages))
+	for i, s := range stages {
+		out[i] = l / int64(len(s.ranks)+1)
+	}
+	return out
+}
+
+func gcd(a, b int64) int64 {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
+}
+
+func (r *Ranker) null(stages []stage, scale []int64) null {
+	key := nullKey(stages)
+	if n, ok := r.nulls[key]; ok {
+		return n
+	}
+	dist := map[int64]float64{0: 1}
+	for i, s := range stages {
+		dist = convolve(dist, s.distribution(), scale[i])
+	}
+	lo, hi := int64(math.MaxInt64), int64(math.MinInt64)
+	for t := range dist {
+		lo, hi = min(lo, t), max(hi, t)
+	}
+	n := null{lo: lo, tail: make([]float64, hi-lo+1)}
+	for t, p := range dist {
+		n.tail[t-lo] = p
+	}
+	for i := len(n.tail) - 2; i >= 0; i-- {
+		n.tail[i] += n.tail[i+1]
+	}
+	r.nulls[key] = n
+	return n
+}
+
+func nullKey(stages []stage) string {
+	var b []byte
+	for _, s := range stages {
+		b = strconv.AppendInt(b, int64(s.n), 10)
+		b = append(b, '/')
+		b = strconv.AppendInt(b, int64(len(s.ranks)), 10)
+		if s.tied {
+			for _, x := range s.ranks {
+				b = append(b, ',')
+				b = strconv.AppendInt(b, x, 10)
+			}
+		}
+		b = append(b, ';')
+	}
+	return string(b)
+}
+
+// distribution returns the probability of every doubled rank sum when any n
+// of the ranks are equally likely to be New's. The table counts subsets by
+// size and sum; float64 holds the counts exactly to 2^53, beyond which the
+// relative error is 1e-16 a step.
+func (s stage) distribution() map[int64]float64 {
+	counts := make([]map[int64]float64, s.n+1)
+	for k := range counts {
+		counts[k] = make(map[int64]float64)
+	}
+	counts[0][0] = 1
+	for i, x := range s.ranks {
+		for k := min(i+1, s.n); k >= 1; k-- {
+			for sum, c := range counts[k-1] {
+				counts[k][sum+x] += c
+			}
+		}
+	}
+	var total float64
+	for _, c := range counts[s.n] {
+		total += c
+	}
+	for sum := range counts[s.n] {
+		counts[s.n][sum] /= total
+	}
+	return counts[s.n]
+}
+
+func convolve(a, b map[int64]float64, scale int64) map[int64]float64 {
+	out := make(map[int64]float64, len(a)*4)
+	for x, p := range a {
+		for y, q := range b {
+			out[x+scale*y] += p * q
+		}
+	}
+	return out
+}
+
+// MinP returns the smallest p-value that strata of the given sizes can give:
+// the product of 1/C(old+new, new). A plan whose MinP is above the corrected
+// level can never block anything.
+func MinP(sizes ...[2]int) float64 {
+	log := 0.0
+	for _, s := range sizes {
+		log -= logChoose(s[0]+s[1], s[1])
+	}
+	return math.Exp(log)
+}
+
+func logChoose(n, k int) float64 {
+	a, _ := math.Lgamma(float64(n + 1))
+	b, _ := math.Lgamma(float64(k + 1))
+	c, _ := math.Lgamma(float64(n - k + 1))
+	return a - b - c
+}
+
+// Shift returns the stratified Hodges-Lehmann estimate: the median of all
+// differences New-Old within strata, in log. It is NaN without a pair.
+func Shift(strata []Stratum) float64 {
+	d := differences(strata)
+	if len(d) == 0 {
+		return math.NaN()
+	}
+	return middle(d)
+}
+
+func differences(strata []Stratum) []float64 {
+	var d []float64
+	for _, s := range strata {
+		for _, o := range s.Old {
+			for _, n := range s.New {
+				d = append(d, n-o)
+			}
+		}
+	}
+	slices.Sort(d)
+	return d
+}
+
+// middle is the median of sorted values.
+func middle(sorted []float64) float64 {
+	h := len(sorted) / 2
+	if len(sorted)%2 == 1 {
+		return sorted[h]
+	}
+	return (sorted[h-1] + sorted[h]) / 2
+}
+
+// Interval returns the exact two-sided confidence interval of the shift at
+// the given level (0.95), by inverting the test. A side that the number of
+// boots cannot bound is infinite.
+func (r *Ranker) Interval(strata []Stratum, level float64) (lo, hi float64) {
+	d := differences(strata)
+	tail := (1 - level) / 2
+	if len(d) == 0 {
+		return math.Inf(-1), math.Inf(1)
+	}
+	// The test's p-value grows with the shift; just below a difference it is
+	// that of the open interval to its left. The lower limit is the first
+	// difference at which "worse by more than that" is no longer rejected.
+	gap := smallestGap(d) / 2
+	i, _ := slices.BinarySearchFunc(d, tail, func(x, tail float64) int {
+		if r.P(strata, x+gap) <= tail {
+			return -1
+		}
+		return 1
+	})
+	lo = math.Inf(-1)
+	if r.P(strata, d[0]-gap) <= tail && i < len(d) {
+		lo = d[i]
+	}
+	mirrored := mirror(strata)
+	m := make([]float64, len(d))
+	for i := range d {
+		m[i] = -d[len(d)-1-i]
+	}
+	j, _ := slices.BinarySearchFunc(m, tail, func(x, tail float64) int {
+		if r.P(mirrored, x+gap) <= tail {
+			return -1
+		}
+		return 1
+	})
+	hi = math.Inf(1)
+	if r.P(mirrored, m[0]-gap) <= tail && j < len(m) {
+		hi = -m[j]
+	}
+	return lo, hi
+}
+
+func smallestGap(sorted []float64) float64 {
+	gap := math.Inf(1)
+	for i := 1; i < len(sorted); i++ {
+		if g := sorted[i] - sorted[i-1]; g > 0 {
+			gap = min(gap, g)
+		}
+	}
+	if math.IsInf(gap, 1) {
+		return 1e-9
+	}
+	return gap
+}
+
+// mirror swaps the meaning of better and worse.
+func mirror(strata []Stratum) []Stratum {
+	out := make([]Stratum, len(strata))
+	for i, s := range strata {
+		out[i] = Stratum{Old: negate(s.Old), New: negate(s.New)}
+	}
+	return out
+}
+
+func negate(v []float64) []float64 {
+	out := make([]float64, len(v))
+	for i, x := range v {
+		out[i] = -x
+	}
+	return out
+}

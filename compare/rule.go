@@ -1,0 +1,182 @@
+package compare
+
+import (
+	"fmt"
+	"math"
+	"slices"
+)
+
+// A Rule is the adaptive, interleaved rank gate: boots run in interleaved
+// pairs, the op set is looked at after Looks boots a side, an op whose data
+// show no slowdown is settled, and only open ops are measured further. A
+// regression is an op that is still open at the last look, slower by more
+// than its budget, and rejected by Holm's correction over all ops.
+//
+// Settling early can only remove rejections, so looking does not inflate the
+// error rate of the last test. The op settles at a look unless its
+// Hodges-Lehmann shift is over the budget and its p-value is at most the cut
+// of that look.
+type Rule struct {
+	Looks []int     // boots a side, cumulative: 6, 10, 16
+	Cuts  []float64 // p-value cuts of all looks but the last
+	Alpha float64   // family-wise level of the last look
+	// Margin, a log ratio, tests for slowdowns beyond it. 0 tests for any.
+	Margin float64
+}
+
+// DefaultRule returns looks after 6, 10 and 16 boots a side at level 1 %.
+// 16 is what 50 ops need so that two unlucky baseline boots do not make the
+// correction unreachable; the cuts were chosen by simulation.
+func DefaultRule() Rule {
+	return Rule{Looks: []int{6, 10, 16}, Cuts: []float64{0.10, 0.03}, Alpha: 0.01}
+}
+
+// BadBoots is how many slow baseline boots the last look has to tolerate.
+const BadBoots = 2
+
+// Stages returns the boots a side that each stage adds: 6, 4, 6.
+func (r Rule) Stages() []int {
+	out := slices.Clone(r.Looks)
+	for i := len(out) - 1; i > 0; i-- {
+		out[i] -= r.Looks[i-1]
+	}
+	return out
+}
+
+// An UnderpoweredError says that a plan could never block anything, however
+// slow the new build is.
+type UnderpoweredError struct {
+	Ops, Boots, Need int // ops judged, boots a side planned and needed
+}
+
+func (e *UnderpoweredError) Error() string {
+	return fmt.Sprintf("underpowered: %d boots a side cannot convict one of %d ops; needs %d boots a side", e.Boots, e.Ops, e.Need)
+}
+
+// CanFire reports nil when the planned boots can reject the hypothesis for
+// one of m ops even if BadBoots baseline boots are slower than everything
+// else, and an *UnderpoweredError otherwise.
+func (r Rule) CanFire(rk *Ranker, m int) error {
+	last := r.Looks[len(r.Looks)-1]
+	level := r.Alpha / float64(max(m, 1))
+	if r.worstP(rk, r.Stages()) <= level {
+		return nil
+	}
+	need := last
+	for worst := 1.0; worst > level; {
+		need++
+		worst = r.worstP(rk, []int{need})
+	}
+	return &UnderpoweredError{Ops: m, Boots: last, Need: need}
+}
+
+// worstP is the largest p-value of fully separated data with BadBoots old
+// boots above everything, over all ways to spread these over the stages.
+func (r Rule) worstP(rk *Ranker, stages []int) float64 {
+	bad := make([]int, len(stages))
+	worst := 0.0
+	var place func(stage, left int)
+	place = func(i, left int) {
+		if i == len(stages)-1 {
+			bad[i] = left
+			if left <= stages[i] {
+				worst = max(worst, rk.P(separated(stages, bad), 0))
+			}
+			return
+		}
+		for b := 0; b <= min(left, stages[i]); b++ {
+			bad[i] = b
+			place(i+1, left-b)
+		}
+	}
+	place(0, BadBoots)
+	return worst
+}
+
+func separated(stages, bad []int) []Stratum {
+	out := make([]Stratum, len(stages))
+	for i, k := range stages {
+		for j := range k {
+			old := float64(j)
+			if j < bad[i] {
+				old += float64(3 * k)
+			}
+			out[i].Old = append(out[i].Old, old)
+			out[i].New = append(out[i].New, float64(k+j))
+		}
+	}
+	return out
+}
+
+// An Item is what the rule knows of one op.
+type Item struct {
+	Strata []Stratum
+	Budget float64 // the slowdown to tolerate, as a ratio: 0.05
+	Closed bool    // settled at an earlier look
+}
+
+// Settle looks at the open items after the given look (from 0) and closes
+// those that need no further boots. At the last look it does nothing.
+func (r Rule) Settle(rk *Ranker, look int, items []Item) {
+	if look >= len(r.Cuts) {
+		return
+	}
+	for i := range items {
+		it := &items[i]
+		if it.Closed {
+			continue
+		}
+		over := Shift(it.Strata) > math.Log1p(it.Budget)
+		it.Closed = !over || rk.P(it.Strata, r.Margin) > r.Cuts[look]
+	}
+}
+
+// Convict returns the indices of the items that are regressions at the last
+// look. All items count for the correction, the closed ones with p = 1.
+func (r Rule) Convict(rk *Ranker, items []Item) []int {
+	p := make([]float64, len(items))
+	for i, it := range items {
+		p[i] = 1
+		if !it.Closed {
+			p[i] = rk.P(it.Strata, r.Margin)
+		}
+	}
+	adjusted := Holm(p)
+	var out []int
+	for i, it := range items {
+		if adjusted[i] <= r.Alpha && Shift(it.Strata) > math.Log1p(it.Budget) {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+// Holm returns p-values adjusted for testing all of them at once (Holm 1979,
+// A simple sequentially rejective multiple test procedure).
+func Holm(p []float64) []float64 {
+	order := make([]int, len(p))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		switch {
+		case p[a] < p[b]:
+			return -1
+		case p[a] > p[b]:
+			return 1
+		}
+		return 0
+	})
+	out := make([]float64, len(p))
+	running := 0.0
+	for rank, i := range order {
+		running = max(running, min(1, float64(len(p)-rank)*p[i]))
+		out[i] = running
+	}
+	return out
+}
+
+// MDE80 returns the smallest slowdown, as a ratio, that the default rule
+// finds with 80 % power when boots vary with standard deviation sd (in log).
+// The curve was fitted to simulated releases.
+func MDE80(sd float64) float64 { return max(0.065, math.Expm1(2.05*sd)) }
