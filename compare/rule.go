@@ -110,10 +110,22 @@ func separated(stages, bad []int) []Stratum {
 
 // An Item is what the rule knows of one op.
 type Item struct {
-	Strata []Stratum
-	Budget float64 // the slowdown to tolerate, as a ratio: 0.05
-	Closed bool    // settled at an earlier look
+	Strata []Stratum // as measured; the shift is estimated from these
+	Tested []Stratum // without the common mode of their boots; the test uses these
+	Budget float64   // the slowdown to tolerate, as a ratio: 0.05
+	Closed bool      // settled at an earlier look
 }
+
+// Add gives the items that were measured in one stage their strata. The
+// slices run in step.
+func Add(items []*Item, strata []Stratum) {
+	for i, s := range RemoveCommonMode(strata) {
+		items[i].Strata = append(items[i].Strata, strata[i])
+		items[i].Tested = append(items[i].Tested, s)
+	}
+}
+
+func (it *Item) overBudget() bool { return Shift(it.Strata) > math.Log1p(it.Budget) }
 
 // Settle looks at the open items after the given look (from 0) and closes
 // those that need no further boots. At the last look it does nothing.
@@ -126,8 +138,7 @@ func (r Rule) Settle(rk *Ranker, look int, items []Item) {
 		if it.Closed {
 			continue
 		}
-		over := Shift(it.Strata) > math.Log1p(it.Budget)
-		it.Closed = !over || rk.P(it.Strata, r.Margin) > r.Cuts[look]
+		it.Closed = !it.overBudget() || rk.P(it.Tested, r.Margin) > r.Cuts[look]
 	}
 }
 
@@ -138,13 +149,13 @@ func (r Rule) Convict(rk *Ranker, items []Item) []int {
 	for i, it := range items {
 		p[i] = 1
 		if !it.Closed {
-			p[i] = rk.P(it.Strata, r.Margin)
+			p[i] = rk.P(it.Tested, r.Margin)
 		}
 	}
 	adjusted := Holm(p)
 	var out []int
-	for i, it := range items {
-		if adjusted[i] <= r.Alpha && Shift(it.Strata) > math.Log1p(it.Budget) {
+	for i := range items {
+		if adjusted[i] <= r.Alpha && items[i].overBudget() {
 			out = append(out, i)
 		}
 	}

@@ -72,11 +72,15 @@ func Adaptive(rule compare.Rule, rk *compare.Ranker) Gate {
 			}
 			old, new := r.pair(k, boots, total, in)
 			boots += 2 * k
+			var measured []*compare.Item
+			var strata []compare.Stratum
 			for i, op := range r.Ops {
 				if open[op.Group] {
-					items[i].Strata = append(items[i].Strata, compare.Stratum{Old: medians(old, i), New: medians(new, i)})
+					measured = append(measured, &items[i])
+					strata = append(strata, compare.Stratum{Old: medians(old, i), New: medians(new, i)})
 				}
 			}
+			compare.Add(measured, strata)
 			rule.Settle(rk, look, items)
 		}
 		return Verdict{Blocked: rule.Convict(rk, items), Boots: boots}
