@@ -58,7 +58,8 @@ type Run struct {
 	Filesystems    map[string]string `json:"filesystems,omitempty"` // path -> type
 	Sandbox        string            `json:"sandbox,omitempty"`     // "local", "qemu", "command"; "" bare
 	Accel          string            `json:"accel,omitempty"`
-	Image          string            `json:"image,omitempty"` // rootfs digest
+	Image          string            `json:"image,omitempty"`  // rootfs digest
+	Source         string            `json:"source,omitempty"` // set when the text was imported: the format it was made from
 	Rounds         int               `json:"rounds"`
 	Expected       []string          `json:"expected"` // op names that this run will attempt
 }
