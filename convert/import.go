@@ -1,0 +1,228 @@
+package convert
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/capsem/capsem-bench/internal/catalogue"
+	"github.com/capsem/capsem-bench/internal/record"
+)
+
+// maxImport bounds a JSON document. Capsem's largest are below 100 kB.
+const maxImport = 64 << 20
+
+// jsonSchema is the version that every known shape of the JSON carries.
+const jsonSchema = "0.3.0"
+
+// Import turns one Capsem JSON document into benchmark text: what Read and
+// benchstat read, with the exact values in samples lines.
+//
+// All shapes that carry schema version 0.3.0 are known: the first one, those
+// with the host's arch and time, with the artifact wrapper, with skipped and
+// failed sections, with the local lab's protocol scenarios, and the documents
+// of capsem-bench itself. What a document says beyond the six categories
+// (storage, the load modes) is left out and listed in notes, one line each.
+//
+// The decision behind it: a figure keeps the name of a catalogue operation
+// only when it measured that operation's workload. A request to another URL, a
+// request count without a known concurrency, a scenario of the protocol lab
+// get names of their own, so that no tool compares them by accident. What an
+// operation measured but cannot vouch for (a sparse file, an unchecked exit
+// status) travels as a doubt in its status line; a failed operation has no
+// result line.
+//
+// The config lines are goos, goarch and pkg, as testing prints them in the
+// guest. Documents do not say which CPU the guest had, nor how many: to
+// pair an import with a fresh run, use benchstat -ignore cpu,/gomaxprocs.
+//
+// Errors name the place as file:line and the key as a path
+// ("disk.seq_write.foo"): a key or a shape that is not known is an error, as a
+// metric passed over in silence would be lost. The name is used in messages
+// only. Nothing is written to dst unless the whole document was understood.
+func Import(dst io.Writer, src io.Reader, name string) (notes []string, err error) {
+	data, err := io.ReadAll(io.LimitReader(src, maxImport+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", name, err)
+	}
+	if len(data) > maxImport {
+		return nil, fmt.Errorf("%s: document is larger than %d MiB", name, maxImport>>20)
+	}
+	root, err := parseDocument(data, name)
+	if err != nil {
+		return nil, err
+	}
+	im := &importer{
+		doc: root.doc, cats: make(map[catalogue.Category]*record.Category), byName: make(map[string]*importedOp),
+	}
+	im.document(root)
+	if im.doc.err != nil {
+		return nil, im.doc.err
+	}
+	var buf bytes.Buffer
+	if err := im.writeText(&buf); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if _, err := buf.WriteTo(dst); err != nil {
+		return nil, fmt.Errorf("writing benchmark text of %s: %w", name, err)
+	}
+	return im.notes, nil
+}
+
+// An importer holds what was understood of a document so far.
+type importer struct {
+	doc    *document
+	run    record.Run
+	end    record.End
+	goarch string
+	cats   map[catalogue.Category]*record.Category
+	ops    []*importedOp
+	byName map[string]*importedOp
+	absent []string // expected operations the document has no trace of
+	notes  []string
+	own    ownResults
+}
+
+// An importedOp is one operation of the document with its one status line.
+type importedOp struct {
+	category catalogue.Category
+	name     string
+	samples  []record.Samples
+	status   record.Status
+}
+
+// note remembers a remark for the user.
+func (im *importer) note(format string, args ...any) {
+	im.notes = append(im.notes, fmt.Sprintf(format, args...))
+}
+
+// otherSections are the known parts of the JSON that hold no metric of the
+// six categories.
+var otherSections = [...]string{"storage", "mitm_load", "mcp_load", "dns_load", "lifecycle", "fork"}
+
+// document reads the top level.
+func (im *importer) document(o object) {
+	if v := o.str("version"); im.doc.err == nil && v != jsonSchema {
+		im.doc.fail(o.get("version"), o.path+"version", "unknown version %q, the known one is %q", v, jsonSchema)
+	}
+	im.header(o)
+	im.own = im.ownAdditions(o)
+	im.section(o, catalogue.Disk, im.disk)
+	im.section(o, catalogue.Rootfs, im.rootfs)
+	im.section(o, catalogue.Startup, im.startup)
+	im.section(o, catalogue.HTTP, im.http)
+	if o.has("mock_server_protocol") {
+		im.protocol(o.object("mock_server_protocol"))
+	}
+	im.section(o, catalogue.Throughput, im.throughput)
+	im.section(o, catalogue.Snapshot, im.snapshot)
+	for _, key := range otherSections {
+		if o.has(key) {
+			o.get(key)
+			im.note("%s: not one of the six categories, left out", key)
+		}
+	}
+	o.done()
+	im.finish()
+}
+
+// header reads what says when, where and by what the document was made.
+func (im *importer) header(o object) {
+	im.run = record.Run{
+		Type: record.TypeRun, Schema: record.Schema, Version: record.ToolVersion, Source: "capsem json " + jsonSchema,
+		Time: o.float("timestamp"), Hostname: o.str("hostname"), OS: "linux", Rounds: 1,
+	}
+	im.run.Arch = o.optStr("arch")
+	switch im.run.Arch {
+	case "arm64", "aarch64":
+		im.goarch = "arm64"
+	case "x86_64", "amd64":
+		im.goarch = "amd64"
+	default:
+		im.note("no known arch: the text has no goarch line; benchstat -ignore goarch pairs it with one that has")
+	}
+	im.end = record.End{Type: record.TypeEnd, Time: im.run.Time, Status: "ok"}
+	for _, key := range []string{"recorded_at", "host_recorded_at"} {
+		if !o.has(key) {
+			continue
+		}
+		if at := o.float(key); at > im.end.Time {
+			im.end.Time = at
+			im.end.ElapsedNS = int64((at - im.run.Time) * 1e9)
+		}
+	}
+	if schema := o.optStr("schema"); schema != "" && schema != "capsem.benchmark-artifact.v1" {
+		im.doc.fail(o.get("schema"), o.path+"schema", "unknown artifact schema %q", schema)
+	}
+	for _, key := range []string{"recorded_at_utc", "project_version", "command", "host", "git", "mock_server_base_url"} {
+		o.get(key) // facts about the host and the checkout, not about the guest
+	}
+}
+
+// section reads one category with f, unless the document has instead an
+// object that says why there is nothing.
+func (im *importer) section(top object, c catalogue.Category, f func(object)) {
+	if !top.has(string(c)) {
+		return
+	}
+	o := top.object(string(c))
+	if st, reason, ok := o.outcome(); ok {
+		for _, op := range catalogue.Select(catalogue.Ops(catalogue.Settings{}), c) {
+			im.add(c, op.Name, record.Samples{}, record.Status{Status: st, Reason: reason})
+		}
+		im.cats[c] = &record.Category{Type: record.TypeCategory, Category: string(c)}
+		o.done()
+		return
+	}
+	f(o)
+	o.done()
+}
+
+// add takes one operation. A zero Samples means that nothing was measured.
+func (im *importer) add(c catalogue.Category, name string, s record.Samples, st record.Status) {
+	if im.doc.err != nil {
+		return
+	}
+	if im.byName[name] != nil {
+		im.doc.fail(nil, name, "appears twice in the document")
+		return
+	}
+	if st.Status == "" {
+		st.Status = record.OK
+	}
+	st.Type, st.Op = record.TypeStatus, name
+	op := &importedOp{category: c, name: name, status: st}
+	if s.Type != "" {
+		s.Op, s.Round = name, 1
+		op.samples = []record.Samples{s}
+	}
+	im.ops = append(im.ops, op)
+	im.byName[name] = op
+}
+
+// finish settles what depends on the whole document.
+func (im *importer) finish() {
+	im.applyOwn()
+	for _, op := range im.ops {
+		im.run.Expected = append(im.run.Expected, op.name)
+		if st := op.status.Status; st != record.OK && st != record.Skipped {
+			im.end.Status = "failed"
+		}
+	}
+	im.run.Expected = append(im.run.Expected, im.absent...)
+	if len(im.ops) == 0 && im.doc.err == nil {
+		im.doc.err = fmt.Errorf("%s: %w", im.doc.name, errNoCategory)
+	}
+}
+
+var errNoCategory = errors.New("the document has none of the sections " + categoryList())
+
+func categoryList() string {
+	var names []string
+	for _, c := range catalogue.Categories() {
+		names = append(names, string(c))
+	}
+	return strings.Join(names, ", ")
+}

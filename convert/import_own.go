@@ -1,0 +1,6 @@
+package convert
+
+type ownResults struct{}
+
+func (im *importer) ownAdditions(o object) ownResults { return ownResults{} }
+func (im *importer) applyOwn()                        {}
