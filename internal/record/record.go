@@ -34,6 +34,7 @@ const ToolVersion = "0.1.0"
 const (
 	TypeRun      = "run"
 	TypeCategory = "category"
+	TypeStart    = "start"
 	TypeSamples  = "samples"
 	TypeStatus   = "status"
 	TypeEnd      = "end"
@@ -80,6 +81,14 @@ type Category struct {
 	URL             string   `json:"url,omitempty"`               // http, throughput
 	Requests        int      `json:"requests,omitempty"`          // http
 	Concurrency     int      `json:"concurrency,omitempty"`       // http
+}
+
+// Start is printed before an operation's first round, so that a reader of the
+// stream knows what is under way: testing prints the name of a first round
+// only when it is over.
+type Start struct {
+	Type string `json:"type"`
+	Op   string `json:"op"`
 }
 
 // Samples are the exact values of one round of one operation. It is printed
@@ -186,8 +195,8 @@ func Append(dst []byte, v any) ([]byte, error) {
 // ErrNotRecord is returned by Parse for a line that is not one of ours.
 var ErrNotRecord = errors.New("not a #capsem line")
 
-// Parse decodes a comment line into *Run, *Category, *Samples, *Status or
-// *End. A type of a later version gives (nil, nil): readers skip it.
+// Parse decodes a comment line into *Run, *Category, *Start, *Samples, *Status
+// or *End. A type of a later version gives (nil, nil): readers skip it.
 func Parse(line []byte) (any, error) {
 	body, ok := bytes.CutPrefix(line, []byte(Prefix))
 	if !ok {
@@ -205,6 +214,8 @@ func Parse(line []byte) (any, error) {
 		v = new(Run)
 	case TypeCategory:
 		v = new(Category)
+	case TypeStart:
+		v = new(Start)
 	case TypeSamples:
 		v = new(Samples)
 	case TypeStatus:
