@@ -1,0 +1,173 @@
+package guest
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// ReadLoop reads len(buf) bytes at each offset with pread(2) and stores the
+// time of each access in ns. Nothing but the call and one clock reading is
+// inside the timer; the times add up to elapsed. A short read is an error
+// unless the file ends there. It returns the bytes read.
+func ReadLoop(fd int, buf []byte, offsets, times []int64) (read int64, elapsed time.Duration, err error) {
+	start := time.Now()
+	last := time.Duration(0)
+	for i, off := range offsets {
+		n, err := pread(fd, buf, off)
+		now := time.Since(start)
+		times[i] = int64(now - last)
+		last = now
+		read += int64(n)
+		if err != nil {
+			return read, now, fmt.Errorf("reading at %d: %w", off, err)
+		}
+		if n < len(buf) && i < len(offsets)-1 {
+			return read, now, fmt.Errorf("reading at %d: got %d of %d bytes: %w", off, n, len(buf), io.ErrUnexpectedEOF)
+		}
+	}
+	return read, last, nil
+}
+
+func pread(fd int, buf []byte, off int64) (int, error) {
+	for {
+		n, err := unix.Pread(fd, buf, off)
+		if err != unix.EINTR { //nolint:errorlint // a bare errno; this runs 100,000 times a second
+			return n, err
+		}
+	}
+}
+
+// pwrite writes all of buf; a short write is an error, as on a full disk.
+func pwrite(fd int, buf []byte, off int64) error {
+	for {
+		n, err := unix.Pwrite(fd, buf, off)
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err != nil:
+			return err
+		case n < len(buf):
+			return fmt.Errorf("wrote %d of %d bytes: %w", n, len(buf), io.ErrShortWrite)
+		}
+		return nil
+	}
+}
+
+// WriteLoop writes one block of the source at each offset with pwrite(2),
+// calls sync after each, and stores the time of both in ns. The block is made
+// outside the timer. sync may be nil.
+func WriteLoop(fd int, src *Source, offsets, times []int64, sync func(fd int) error) (elapsed time.Duration, err error) {
+	for i, off := range offsets {
+		block := src.Next()
+		start := time.Now()
+		err := pwrite(fd, block, off)
+		if err == nil && sync != nil {
+			err = sync(fd)
+		}
+		d := time.Since(start)
+		times[i] = int64(d)
+		elapsed += d
+		if err != nil {
+			return elapsed, fmt.Errorf("writing at %d: %w", off, err)
+		}
+	}
+	return elapsed, nil
+}
+
+// A Source makes blocks that no filesystem can compress or deduplicate:
+// random bytes with a counter in every page.
+type Source struct {
+	block []byte
+	next  uint64
+}
+
+// NewSource returns a source of blocks of the given size, a multiple of 8.
+func NewSource(seed uint64, size int) *Source {
+	var key [32]byte
+	for i := range 8 {
+		key[i] = byte(seed >> (8 * i))
+	}
+	s := &Source{block: make([]byte, size)}
+	_, _ = rand.NewChaCha8(key).Read(s.block)
+	return s
+}
+
+// Next returns a block that differs from all others in every 512-byte
+// sector. It is valid until the next call.
+func (s *Source) Next() []byte {
+	for i := 0; i < len(s.block); i += 512 {
+		s.next++
+		x := s.next * 0x9e3779b97f4a7c15 // spreads the counter over all bits
+		for j := range 8 {
+			s.block[i+j] = byte(x >> (8 * j))
+		}
+	}
+	return s.block
+}
+
+// Sequential returns the offsets of all blocks of a file of the given size.
+func Sequential(size, block int64) []int64 {
+	offsets := make([]int64, 0, (size+block-1)/block)
+	for off := int64(0); off < size; off += block {
+		offsets = append(offsets, off)
+	}
+	return offsets
+}
+
+// Random returns n distinct block-aligned offsets in a file of the given size,
+// drawn from a seeded generator. Like fio's, no block comes twice, so no
+// access finds its block cached by an earlier one. n larger than the number
+// of blocks starts over.
+func Random(seed uint64, n int, size, block int64) []int64 {
+	blocks := int(size / block)
+	rng := Rand(seed, "offsets")
+	offsets := make([]int64, 0, n)
+	for len(offsets) < n {
+		for _, i := range rng.Perm(blocks)[:min(blocks, n-len(offsets))] {
+			offsets = append(offsets, int64(i)*block)
+		}
+	}
+	return offsets
+}
+
+// Rand returns a generator for one purpose: the same seed and purpose give
+// the same numbers in every process.
+func Rand(seed uint64, purpose string) *rand.Rand {
+	h := uint64(14695981039346656037) // FNV-1a
+	for _, c := range []byte(purpose) {
+		h = (h ^ uint64(c)) * 1099511628211
+	}
+	return rand.New(rand.NewPCG(seed, h))
+}
+
+// Seed is the seed of this run.
+func Seed() uint64 { return seed() }
+
+// Allocated checks that a file has blocks for all its bytes. Reading a hole
+// measures memset, not a disk. Filesystems that report no blocks at all
+// cannot be checked and pass.
+func Allocated(f *os.File) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return err
+	}
+	if have := st.Blocks * 512; have > 0 && have < st.Size {
+		return InvalidError(fmt.Sprintf("file of %d bytes has %d allocated: it is sparse or compressed", st.Size, have))
+	}
+	return nil
+}
+
+// Room returns how many bytes an ordinary user can still write under dir.
+func Room(dir string) (int64, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return 0, err
+	}
+	return int64(st.Bavail) * int64(st.Bsize), nil
+}

@@ -1,0 +1,11 @@
+//go:build !linux
+
+package guest
+
+import "golang.org/x/sys/unix"
+
+// Datasync is fsync(2) where there is no fdatasync.
+func Datasync(fd int) error { return unix.Fsync(fd) }
+
+// AdviseRandom does nothing here.
+func AdviseRandom(int) error { return nil }
