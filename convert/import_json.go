@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"strconv"
 
 	"github.com/capsem/capsem-bench/internal/record"
@@ -83,7 +82,7 @@ func (d *document) syntaxError(err error) error {
 	}
 	line := d.line(syn.Offset)
 	at := max(0, min(int(syn.Offset)-1, len(d.data)))
-	for _, word := range []string{"NaN", "Infinity", "-Infinity"} {
+	for _, word := range []string{"NaN", "-Infinity", "Infinity"} {
 		// The scanner stops at the first letter, or behind the sign.
 		if bytes.HasPrefix(d.data[at:], []byte(word)) || at > 0 && bytes.HasPrefix(d.data[at-1:], []byte(word)) {
 			return fmt.Errorf("%s:%d: %s is not a number that JSON has", d.name, line, word)
@@ -431,14 +430,4 @@ func shorten(s string) string {
 		cut--
 	}
 	return s[:cut] + "..."
-}
-
-// sortedKeys returns the keys of a map in order.
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }

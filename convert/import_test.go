@@ -1,0 +1,215 @@
+package convert
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/perf/benchfmt"
+	"golang.org/x/perf/benchproc"
+
+	"github.com/capsem/capsem-bench/internal/record"
+)
+
+func importFile(t *testing.T, name string) (text []byte, notes []string) {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("testdata", "capsem", name+".json"))
+	require.NoError(t, err)
+	var out bytes.Buffer
+	notes, err = Import(&out, bytes.NewReader(data), name+".json")
+	require.NoError(t, err)
+	return out.Bytes(), notes
+}
+
+func TestImportGolden(t *testing.T) {
+	for _, name := range []string{"seed", "stamped", "skipped", "lab", "wrapper", "failed"} {
+		t.Run(name, func(t *testing.T) {
+			text, notes := importFile(t, name)
+			golden(t, filepath.Join("testdata", "capsem", name+".txt"), text)
+			golden(t, filepath.Join("testdata", "capsem", name+".notes"), []byte(strings.Join(notes, "\n")+"\n"))
+		})
+	}
+}
+
+// statuses returns the status lines of a text by operation, and fails on a
+// line that record does not understand.
+func statuses(t *testing.T, text []byte) map[string]*record.Status {
+	t.Helper()
+	out := make(map[string]*record.Status)
+	for line := range bytes.Lines(text) {
+		if !bytes.HasPrefix(line, []byte(record.Prefix)) {
+			continue
+		}
+		require.LessOrEqual(t, len(line), record.MaxLine)
+		v, err := record.Parse(line)
+		require.NoError(t, err)
+		if st, ok := v.(*record.Status); ok {
+			out[st.Op] = st
+		}
+	}
+	return out
+}
+
+func TestImportKeepsFailuresVisible(t *testing.T) {
+	text, _ := importFile(t, "failed")
+	st := statuses(t, text)
+	for op, want := range map[string]struct {
+		state  record.State
+		reason string
+	}{
+		"HTTP/n=50/c=5":                     {record.Failed, "45 of 50 requests failed"},
+		"Throughput":                        {record.Failed, "HTTP 403 (domain may not be in allow list)"},
+		"Rootfs/op=seq_read":                {record.Failed, "no files found in scan dirs"},
+		"Rootfs/op=rand_read_4k/count=5000": {record.Failed, "no files found"},
+		"Snapshot/files=100/op=create":      {record.Failed, "the call failed or timed out"},
+		"Startup/cli=gemini":                {record.Failed, "not found or timed out"},
+	} {
+		require.Contains(t, st, op)
+		assert.Equal(t, want.state, st[op].Status, op)
+		assert.Equal(t, want.reason, st[op].Reason, op)
+		assert.NotContains(t, string(text), "Benchmark"+op+"\t", "a result line of a failed operation")
+	}
+	assert.Contains(t, st["Startup/cli=codex"].Doubts, "only 1 of 3 starts were timed")
+
+	skipped, _ := importFile(t, "skipped")
+	for _, op := range []string{"HTTP/n=50/c=5", "Throughput"} {
+		assert.Equal(t, record.Skipped, statuses(t, skipped)[op].Status, op)
+		assert.NotContains(t, string(skipped), "Benchmark"+op+"\t")
+	}
+}
+
+// A figure keeps the catalogue's name only when it measured the same work.
+func TestImportNames(t *testing.T) {
+	names := func(file string) []string {
+		text, _ := importFile(t, file)
+		var out []string
+		for name := range statuses(t, text) {
+			if strings.HasPrefix(name, "HTTP") || strings.HasPrefix(name, "Throughput") {
+				out = append(out, name)
+			}
+		}
+		return out
+	}
+	assert.ElementsMatch(t, []string{"HTTP/n=50/c=5", "Throughput"}, names("seed"))
+	assert.ElementsMatch(t, []string{
+		"HTTP/n=50000/c=unknown/url=local.tiny", "HTTP/n=50000/c=64/scenario=model_json_response",
+		"HTTP/n=50000/c=64/scenario=credential", "Throughput/url=local.bytes.10mb/size=10485760B",
+	}, names("lab"))
+
+	for _, tt := range []struct{ url, want string }{
+		{"https://www.google.com/", ""},
+		{"http://localhost:9/a/b", "/url=local.a.b"},
+		{"http://[::1]:9/a/b", "/url=local.a.b"},
+		{"https://cdn.example.org/a-b/c.pdf", "/url=cdn.example.org.a_b.c.pdf"},
+		{"https://www.google.com", "/url=www.google.com"},
+	} {
+		assert.Equal(t, tt.want, urlPart(tt.url, "https://www.google.com/"), tt.url)
+	}
+	// What would read the same has a digest of the whole.
+	distinct := make(map[string]string)
+	for _, u := range []string{
+		"https://a.org/x", "http://a.org/x", "https://a.org:8443/x", "https://a.org/x?y", "https://a.org/x?z", "https://u@a.org/x",
+		"https://a.org/x/y", "https://a.org/x%20y", "%", "", "https://a.org/" + strings.Repeat("x", 200), "https://a.org/" + strings.Repeat("x", 201),
+	} {
+		part := urlPart(u, "https://www.google.com/")
+		assert.Empty(t, distinct[part], "%s and %s are both %s", u, distinct[part], part)
+		distinct[part] = u
+		assert.Regexp(t, `^/url=[A-Za-z0-9_.]+$`, part)
+	}
+}
+
+// benchstat, without flags, groups by the config lines and pairs by full
+// name: every figure of one import must meet its counterpart of another.
+func TestImportsPairInBenchstat(t *testing.T) {
+	var parser benchproc.ProjectionParser
+	config, err := parser.Parse(".config", nil)
+	require.NoError(t, err)
+	row, err := parser.Parse(".fullname", nil)
+	require.NoError(t, err)
+	configs := make(map[benchproc.Key]bool)
+	files := make([]map[string]bool, 2)
+	for i, name := range []string{"stamped", "lab"} {
+		files[i] = make(map[string]bool)
+		text, _ := importFile(t, name)
+		r := benchfmt.NewReader(bytes.NewReader(text), name)
+		for r.Scan() {
+			switch rec := r.Result().(type) {
+			case *benchfmt.Result:
+				configs[config.Project(rec)] = true
+				for _, v := range rec.Values {
+					files[i][row.Project(rec).String()+" "+v.Unit] = true
+				}
+			case *benchfmt.SyntaxError:
+				t.Errorf("benchfmt: %v", rec)
+			}
+		}
+		require.NoError(t, r.Err())
+	}
+	assert.Len(t, configs, 1, "more than one group")
+	for figure := range files[0] {
+		switch {
+		case strings.Contains(figure, "HTTP/"), strings.Contains(figure, "Throughput"):
+			assert.NotContains(t, files[1], figure, "another workload under the same name")
+		default:
+			assert.Contains(t, files[1], figure)
+		}
+	}
+	assert.Greater(t, len(files[0]), 50)
+}
+
+func TestImportErrors(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join("testdata", "capsem", "seed.json"))
+	require.NoError(t, err)
+	seed := string(data)
+	replace := func(old, new string) string {
+		require.Contains(t, seed, old)
+		return strings.Replace(seed, old, new, 1)
+	}
+	for _, tt := range []struct{ name, doc, want string }{
+		{"unknown key in an operation", replace(`"duration_ms": 311.4`, `"foo": 1, "duration_ms": 311.4`), "f.json:11: disk.seq_write.foo: unknown key"},
+		{"unknown top-level key", replace(`"hostname"`, `"gpu": {}, "hostname"`), "f.json:4: gpu: unknown key"},
+		{"documented shape that never was", replace(`"size_mb": 256`, `"size_mb": 256, "seq_write_mbps": 3`), "f.json:7: disk.seq_write_mbps: unknown key"},
+		{"missing key", replace(`"iops": 4509.1,`, ``), "f.json:20: disk.rand_write_4k.iops: missing key"},
+		{"wrong type", replace(`311.4`, `"311.4"`), "f.json:11: disk.seq_write.duration_ms: want a number, have a string"},
+		{"wrong type of a section", replace(`"snapshot": {`, `"snapshot": 1, "x": {`), "snapshot: want an object, have a number"},
+		{"null", replace(`"hostname": "bench-0a1b2c3d"`, `"hostname": null`), "f.json:4: hostname: want a string, have null"},
+		{"negative", replace(`311.4`, `-1`), "f.json:11: disk.seq_write.duration_ms: negative number"},
+		{"huge", replace(`311.4`, `1e999999`), "f.json:11: disk.seq_write.duration_ms: number out of range"},
+		{"long time", replace(`311.4`, `1e30`), "f.json:11: disk.seq_write.duration_ms: time out of range"},
+		{"fraction of a count", replace(`"count": 10000`, `"count": 1.5`), "disk.rand_write_4k.count: want a whole number"},
+		{"duplicate key", replace(`"size_mb": 256`, `"size_mb": 256, "size_mb": 256`), "f.json:7: disk.size_mb: duplicate key"},
+		{"other version", replace(`"0.3.0"`, `"0.9.0"`), `f.json:2: version: unknown version "0.9.0"`},
+		{"NaN", replace(`311.4`, `NaN`), "f.json:11: NaN is not a number"},
+		{"minus Infinity", replace(`311.4`, `-Infinity`), "f.json:11: -Infinity is not a number"},
+		{"cut off", seed[:len(seed)/2], "the document is cut off"},
+		{"two documents", seed + "{}", "not JSON"},
+		{"array", "[]", "want a JSON object, have an array"},
+		{"empty", " \n", "f.json: empty file"},
+		{"text", "goos: linux\n", "f.json:1: not JSON"},
+		{"nothing to import", `{"version": "0.3.0", "timestamp": 1, "hostname": "x"}`, "none of the sections"},
+		{"unknown snapshot size", replace(`"10_files"`, `"ten_files"`), "snapshot.ten_files: unknown key"},
+		{"command of no words", replace(`"python3",
+          "--version"`, `1`), "startup.commands.python3.command: want an array of short strings"},
+		{"long string", replace(`bench-0a1b2c3d`, strings.Repeat("x", 5000)), "f.json:4: hostname: string of 5000 bytes"},
+		{"nested", strings.Repeat(`{"a":`, 200) + "1" + strings.Repeat("}", 200), "nested deeper"},
+		{"artifact schema", replace(`"hostname"`, `"schema": "v9", "hostname"`), `schema: unknown artifact schema "v9"`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var out bytes.Buffer
+			_, err := Import(&out, strings.NewReader(tt.doc), "f.json")
+			require.ErrorContains(t, err, tt.want)
+			assert.Zero(t, out.Len(), "wrote before the whole document was checked")
+		})
+	}
+}
+
+// Without an arch there is no goarch line, and the notes say what to do.
+func TestImportWithoutArch(t *testing.T) {
+	text, notes := importFile(t, "seed")
+	assert.NotContains(t, string(text), "goarch:")
+	assert.Contains(t, strings.Join(notes, "\n"), "-ignore goarch")
+}
