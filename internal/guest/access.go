@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -170,4 +171,33 @@ func Room(dir string) (int64, error) {
 		return 0, err
 	}
 	return int64(st.Bavail) * int64(st.Bsize), nil
+}
+
+// ReadOnce opens a file, reads len(buf) bytes at the offset and closes it,
+// all inside the timer.
+func ReadOnce(path string, buf []byte, off int64) (time.Duration, error) {
+	start := time.Now()
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return 0, err
+	}
+	n, err := pread(fd, buf, off)
+	_ = unix.Close(fd)
+	d := time.Since(start)
+	if err == nil && n < len(buf) {
+		err = io.ErrUnexpectedEOF
+	}
+	return d, err
+}
+
+// Reason returns a short, stable text for an error of a system call.
+func Reason(err error) string {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return errno.Error()
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return "short read"
+	}
+	return "other"
 }
