@@ -90,3 +90,11 @@ func duration(env string, def time.Duration) time.Duration {
 	}
 	return def
 }
+
+// CLITimeout is the limit of one start of a CLI. The slowest known takes 4 s;
+// Capsem's tool gives 60.
+func CLITimeout() time.Duration { return duration(EnvCLITimeout, 60*time.Second) }
+
+// SnapshotTimeout is the limit of one snapshots call. A healthy one takes
+// half a second, with Python in a slow VM three; Capsem's tool gives 30.
+func SnapshotTimeout() time.Duration { return duration(EnvSnapshotTimeout, 30*time.Second) }
