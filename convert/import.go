@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"strings"
 
 	"github.com/capsem/capsem-bench/internal/catalogue"
@@ -193,6 +194,11 @@ func (im *importer) add(c catalogue.Category, name string, s record.Samples, st 
 		st.Status = record.OK
 	}
 	st.Type, st.Op = record.TypeStatus, name
+	if st.Status != record.OK {
+		// The times stay in the samples line; as metrics they would pass for
+		// figures of the operation.
+		maps.DeleteFunc(s.Metrics, func(unit string, _ float64) bool { return unit != "errors" })
+	}
 	op := &importedOp{category: c, name: name, status: st}
 	if s.Type != "" {
 		s.Op, s.Round = name, 1

@@ -35,9 +35,8 @@ func (im *importer) http(o object) {
 
 // requests reads the keys that http and the scenarios of the protocol lab
 // have in common. Capsem counts failed requests in the rate and in the
-// latency, where they pass for fast ones: with failures the operation is
-// failed, the rate is that of the successful requests, and no percentile
-// becomes a metric.
+// latency, where they pass for fast ones: with a single failure the operation
+// is failed, and neither becomes a metric.
 func requests(o object) (record.Samples, record.Status) {
 	s, st := newSamples(), record.Status{}
 	total := o.count("total_requests")
@@ -55,9 +54,6 @@ func requests(o object) (record.Samples, record.Status) {
 	if s.Failed > 0 || s.Count < total || total == 0 {
 		st.Status, st.Reason = record.Failed, fmt.Sprintf("%d of %d requests failed", max(s.Failed, total-s.Count), total)
 		st.Doubts = append(st.Doubts, fmt.Sprintf("the file's rate of %g req/s and its latencies include failed requests", rate))
-		if s.ElapsedNS > 0 {
-			s.Metrics["req/s"] = float64(s.Count) / (float64(s.ElapsedNS) / 1e9)
-		}
 		return s, st
 	}
 	s.Metrics["req/s"] = rate

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -122,43 +123,75 @@ func TestImportNames(t *testing.T) {
 	}
 }
 
-// benchstat, without flags, groups by the config lines and pairs by full
-// name: every figure of one import must meet its counterpart of another.
-func TestImportsPairInBenchstat(t *testing.T) {
+// grouping is what benchstat makes of some files: its groups, and per file
+// the figures, by full name and unit.
+type grouping struct {
+	groups  map[benchproc.Key]bool
+	figures []map[string]bool
+}
+
+// group does what benchstat does with -ignore and no other flag: it makes
+// tables by config lines and pairs by full name.
+func group(t *testing.T, ignore string, texts ...[]byte) grouping {
+	t.Helper()
 	var parser benchproc.ProjectionParser
+	for _, key := range strings.Split(ignore, ",") {
+		if key != "" {
+			_, err := parser.Parse(key, nil)
+			require.NoError(t, err)
+		}
+	}
 	config, err := parser.Parse(".config", nil)
 	require.NoError(t, err)
 	row, err := parser.Parse(".fullname", nil)
 	require.NoError(t, err)
-	configs := make(map[benchproc.Key]bool)
-	files := make([]map[string]bool, 2)
-	for i, name := range []string{"stamped", "lab"} {
-		files[i] = make(map[string]bool)
-		text, _ := importFile(t, name)
-		r := benchfmt.NewReader(bytes.NewReader(text), name)
+	g := grouping{groups: make(map[benchproc.Key]bool)}
+	for _, text := range texts {
+		figures := make(map[string]bool)
+		r := benchfmt.NewReader(bytes.NewReader(text), "f")
 		for r.Scan() {
 			switch rec := r.Result().(type) {
 			case *benchfmt.Result:
-				configs[config.Project(rec)] = true
+				g.groups[config.Project(rec)] = true
 				for _, v := range rec.Values {
-					files[i][row.Project(rec).String()+" "+v.Unit] = true
+					figures[row.Project(rec).String()+" "+v.Unit] = true
 				}
 			case *benchfmt.SyntaxError:
 				t.Errorf("benchfmt: %v", rec)
 			}
 		}
 		require.NoError(t, r.Err())
+		g.figures = append(g.figures, figures)
 	}
-	assert.Len(t, configs, 1, "more than one group")
-	for figure := range files[0] {
+	return g
+}
+
+// Every figure of one import meets its counterpart of another, and nothing
+// else.
+func TestImportsPairInBenchstat(t *testing.T) {
+	stamped, _ := importFile(t, "stamped")
+	lab, _ := importFile(t, "lab")
+	g := group(t, "", stamped, lab)
+	assert.Len(t, g.groups, 1, "more than one group")
+	assert.Greater(t, len(g.figures[0]), 50)
+	for figure := range g.figures[0] {
 		switch {
 		case strings.Contains(figure, "HTTP/"), strings.Contains(figure, "Throughput"):
-			assert.NotContains(t, files[1], figure, "another workload under the same name")
+			assert.NotContains(t, g.figures[1], figure, "another workload under the same name")
 		default:
-			assert.Contains(t, files[1], figure)
+			assert.Contains(t, g.figures[1], figure)
 		}
 	}
-	assert.Greater(t, len(files[0]), 50)
+}
+
+// A fresh run says which CPU and how many: with these ignored it pairs.
+func TestImportPairsWithFreshRun(t *testing.T) {
+	old, _ := importFile(t, "stamped")
+	fresh := regexp.MustCompile(`(?m)^(Benchmark[^\t]+)`).ReplaceAll(old, []byte("$1-4"))
+	fresh = bytes.Replace(fresh, []byte("pkg: "), []byte("cpu: Some CPU\npkg: "), 1)
+	g := group(t, "cpu,/gomaxprocs", old, fresh)
+	assert.Len(t, g.groups, 1)
+	assert.Equal(t, g.figures[0], g.figures[1])
 }
 
 func TestImportErrors(t *testing.T) {
