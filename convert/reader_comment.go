@@ -1,0 +1,225 @@
+package convert
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/capsem/capsem-bench/internal/catalogue"
+	"github.com/capsem/capsem-bench/internal/record"
+)
+
+// comment takes one of our comment lines.
+func (p *reader) comment(line []byte) error {
+	v, err := record.Parse(line)
+	if err != nil {
+		p.warn("%s", clean([]byte(err.Error()), 200))
+		return nil
+	}
+	switch v := v.(type) {
+	case *record.Run:
+		p.run(v)
+	case *record.Category:
+		p.category(v)
+	case *record.Samples:
+		return p.samples(v)
+	case *record.Status:
+		return p.status(v)
+	case *record.End:
+		v.Status, v.Reason = clean([]byte(v.Status), 40), clean([]byte(v.Reason), maxReason)
+		p.rep.End = v
+	}
+	return nil
+}
+
+// maxReason bounds a reason; the guest sends at most 500 bytes.
+const maxReason = 600
+
+func (p *reader) run(v *record.Run) {
+	for _, s := range []*string{
+		&v.Schema, &v.Version, &v.Hostname, &v.OS, &v.Arch, &v.Kernel, &v.CPU,
+		&v.Virtualization, &v.Sandbox, &v.Accel, &v.Image, &v.Source,
+	} {
+		*s = clean([]byte(*s), 200)
+	}
+	if v.Schema != record.Schema {
+		p.warn("text schema %q, this reader knows %q", v.Schema, record.Schema)
+	}
+	for _, name := range v.Expected {
+		if len(p.expected) < maxOps && showable([]byte(name)) && !slices.Contains(p.expected, name) {
+			p.expected = append(p.expected, name)
+		}
+	}
+	p.rep.End = nil // a run that has begun has yet to end
+	if p.rep.Run == nil {
+		p.rep.Run = v
+	}
+}
+
+func (p *reader) category(v *record.Category) {
+	c := catalogue.Category(v.Category)
+	if !slices.Contains(catalogue.Categories(), c) {
+		p.warn("category line of an unknown category %s", quote([]byte(v.Category)))
+		return
+	}
+	for _, s := range []*string{&v.Directory, &v.LargestFile, &v.URL} {
+		*s = clean([]byte(*s), 4096)
+	}
+	for i := range v.ScanDirs {
+		v.ScanDirs[i] = clean([]byte(v.ScanDirs[i]), 4096)
+	}
+	p.rep.Categories[c] = v
+}
+
+// samples keeps the exact values of one round; they replace those of the
+// round's result line.
+func (p *reader) samples(v *record.Samples) error {
+	st, err := p.lookup([]byte(v.Op))
+	if err != nil {
+		return err
+	}
+	v.File = clean([]byte(v.File), 4096)
+	v.Command = cleanAll(v.Command)
+	v.Errors = cleanKeys(v.Errors)
+	res := st.res
+	if len(res.Samples) < maxSamples {
+		res.Samples = append(res.Samples, *v)
+	}
+	if i := st.block + v.Round - 1; v.Round >= 1 && i < res.Rounds && i < maxValues {
+		for unit, x := range v.Metrics {
+			if s := res.Values[unit]; s != nil && i < len(s.values) && s.N <= maxValues {
+				s.values[i] = x
+			}
+		}
+	}
+	return nil
+}
+
+func (p *reader) status(v *record.Status) error {
+	st, err := p.lookup([]byte(v.Op))
+	if err != nil {
+		return err
+	}
+	if !slices.Contains([]record.State{record.OK, record.Skipped, record.Failed, record.Invalid}, v.Status) {
+		p.warn("status line of %s with an unknown status %s", quote([]byte(v.Op)), quote([]byte(v.Status)))
+		return nil
+	}
+	v.Reason, v.Cache, v.Dropped = clean([]byte(v.Reason), maxReason), clean([]byte(v.Cache), 20), clean([]byte(v.Dropped), 20)
+	v.Doubts, v.Command = cleanAll(v.Doubts), cleanAll(v.Command)
+	if severity(v.Status) >= severity(st.status) {
+		st.status = v.Status
+		if v.Reason != "" {
+			st.res.Reason = v.Reason
+		}
+	}
+	st.res.Note = *v
+	st.block = st.res.Rounds
+	return nil
+}
+
+func severity(s record.State) int {
+	return slices.Index([]record.State{"", record.Skipped, record.OK, record.Invalid, record.Failed}, s)
+}
+
+func cleanAll(list []string) []string {
+	list = list[:min(len(list), 20)]
+	for i := range list {
+		list[i] = clean([]byte(list[i]), maxReason)
+	}
+	return list
+}
+
+func cleanKeys(m map[string]int64) map[string]int64 {
+	out := make(map[string]int64, len(m))
+	for k, v := range m {
+		if len(out) < 50 {
+			out[clean([]byte(k), 200)] += v
+		}
+	}
+	return out
+}
+
+// finish settles how every operation ended and puts them in order.
+func (p *reader) finish() *Report {
+	p.line = 0
+	for _, name := range p.expect() {
+		if _, ok := p.byName[name]; !ok {
+			st := newState(name)
+			p.byName[name] = st
+			p.order = append(p.order, st)
+		}
+	}
+	for _, st := range p.order {
+		settle(st)
+		p.rep.Ops = append(p.rep.Ops, st.res)
+	}
+	rank := make(map[string]int)
+	for i, op := range catalogue.Ops(catalogue.Settings{}) {
+		rank[op.ID] = i + 1
+	}
+	slices.SortStableFunc(p.rep.Ops, func(a, b *Result) int { return place(rank, a) - place(rank, b) })
+	switch rep := p.rep; {
+	case rep.Run == nil:
+	case rep.End == nil:
+		p.warn("no end line: the run is incomplete")
+	case !rep.Complete():
+		p.warn("the run is incomplete: %s %s", rep.End.Status, rep.End.Reason)
+	}
+	return p.rep
+}
+
+func place(rank map[string]int, r *Result) int {
+	if !r.Known {
+		return len(rank) + 1
+	}
+	return rank[r.Op.ID]
+}
+
+// expect returns what should be there: what the run lines say, else the
+// catalogue's operations of every category seen.
+func (p *reader) expect() []string {
+	if p.rep.Run != nil {
+		return p.expected
+	}
+	ids := make(map[string]bool)
+	categories := make(map[catalogue.Category]bool)
+	for _, st := range p.order {
+		if st.res.Known {
+			ids[st.res.Op.ID] = true
+			categories[st.res.Op.Category] = true
+		}
+	}
+	var out []string
+	for _, op := range catalogue.Ops(catalogue.Settings{}) {
+		if categories[op.Category] && !ids[op.ID] {
+			out = append(out, op.Name)
+		}
+	}
+	return out
+}
+
+// settle decides the state of one operation.
+func settle(st *state) {
+	res := st.res
+	measured := res.Rounds > 0 || len(res.Samples) > 0
+	res.Rounds = max(res.Rounds, len(res.Samples))
+	switch {
+	case st.failed && st.status != record.Failed && st.status != record.Invalid:
+		res.Status = record.Failed
+		if res.Reason == "" {
+			res.Reason = "the benchmark failed without a reason"
+		}
+	case st.status == record.OK && !measured:
+		res.Status, res.Reason = record.Invalid, "reported ok without a result"
+	case st.status != "":
+		res.Status = st.status
+	case measured:
+		res.Status = record.OK
+	case st.skipped:
+		res.Status = record.Skipped
+	default:
+		res.Status, res.Reason = record.Missing, "expected, but the run has no result of it"
+	}
+	if res.Status != record.OK && res.Status != record.Missing && res.Reason == "" {
+		res.Reason = fmt.Sprintf("%s without a reason", res.Status)
+	}
+}
