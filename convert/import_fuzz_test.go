@@ -52,6 +52,12 @@ func checkText(t *testing.T, text []byte) {
 			require.NoError(t, err)
 		}
 	}
+	rep, err := Read(bytes.NewReader(text), "f")
+	require.NoError(t, err)
+	require.Empty(t, rep.Warnings)
+	for _, res := range rep.Ops {
+		require.NotEqual(t, "reported ok without a result", res.Reason, res.Op.Name)
+	}
 	r := benchfmt.NewReader(bytes.NewReader(text), "f")
 	for r.Scan() {
 		if bad, ok := r.Result().(*benchfmt.SyntaxError); ok {

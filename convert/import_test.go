@@ -83,6 +83,27 @@ func TestImportKeepsFailuresVisible(t *testing.T) {
 	}
 }
 
+// The reader sees every operation as the document has it.
+func TestImportReads(t *testing.T) {
+	for _, name := range []string{"seed", "stamped", "skipped", "lab", "wrapper", "failed"} {
+		text, _ := importFile(t, name)
+		want := statuses(t, text)
+		rep, err := Read(bytes.NewReader(text), name)
+		require.NoError(t, err)
+		assert.Empty(t, rep.Warnings)
+		require.Len(t, rep.Ops, len(rep.Run.Expected))
+		for _, res := range rep.Ops {
+			st := want[res.Op.Name]
+			if st == nil {
+				assert.Equal(t, record.Missing, res.Status, res.Op.Name)
+				continue
+			}
+			assert.Equal(t, st.Status, res.Status, res.Op.Name)
+			assert.Equal(t, st.Reason, res.Reason, res.Op.Name)
+		}
+	}
+}
+
 // A figure keeps the catalogue's name only when it measured the same work.
 func TestImportNames(t *testing.T) {
 	names := func(file string) []string {

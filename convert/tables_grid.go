@@ -66,6 +66,7 @@ func (t *tables) table(g grid) {
 	if len(g.rows) == 0 {
 		return
 	}
+	g.dropEmpty()
 	notes := t.mark(&g)
 	if dropped := fit(&g, t.opt.Width); len(dropped) > 0 {
 		notes = append(notes, t.noteLines("* ", "too narrow for "+strings.Join(dropped, ", "))...)
@@ -179,6 +180,15 @@ func (g *grid) drop(i int) {
 	g.head = slices.Delete(g.head, i, i+1)
 	for r := range g.rows {
 		g.rows[r] = slices.Delete(g.rows[r], i, i+1)
+	}
+}
+
+// dropEmpty drops the columns in which no operation has a figure.
+func (g *grid) dropEmpty() {
+	for i := len(g.head) - 1; i > 1; i-- {
+		if !slices.ContainsFunc(g.rows, func(row gridRow) bool { return row[i].text != none }) {
+			g.drop(i)
+		}
 	}
 }
 

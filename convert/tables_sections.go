@@ -112,24 +112,26 @@ func (t *tables) head(columns ...column) []column {
 }
 
 // label turns a name into words: "Disk/op=seq_read/size=256MiB" into
-// "seq read", "Rootfs/op=x/file=codex/cache=warm" into "x file=codex
-// cache=warm".
+// "seq read". A name outside the catalogue keeps its sizes, at the end:
+// "HTTP/n=50/c=5/scenario=x" becomes "x n=50 c=5".
 func label(op catalogue.Op) string {
-	var words []string
+	var words, sizes []string
 	for part := range strings.SplitSeq(op.Leaf(), "/") {
-		key, value, ok := strings.Cut(part, "=")
-		switch {
-		case key == "op" || key == "cli":
+		switch key, value, ok := strings.Cut(part, "="); {
+		case key == "op":
 			words = append(words, strings.ReplaceAll(value, "_", " "))
-		case ok && op.ID != "" && (key == "size" || key == "count"):
+		case key == "size" || key == "count" || key == "n" || key == "c":
+			sizes = append(sizes, part)
+		case ok:
+			words = append(words, value)
 		default:
 			words = append(words, part)
 		}
 	}
-	if len(words) == 0 || words[0] == "" {
-		return op.Name
+	if op.ID == "" {
+		words = append(words, sizes...)
 	}
-	return strings.Join(words, " ")
+	return cmp.Or(strings.TrimSpace(strings.Join(words, " ")), op.Name)
 }
 
 // access fills a table of passes over files, disk or rootfs.

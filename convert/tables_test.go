@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math/rand/v2"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"unicode"
@@ -149,6 +150,49 @@ func checkWidth(t *testing.T, out string, w int) {
 	for line := range strings.Lines(out) {
 		assert.LessOrEqual(t, width(strings.TrimSuffix(line, "\n")), max(w, minWidth), "%q", line)
 	}
+}
+
+func TestLabel(t *testing.T) {
+	known, ok := catalogue.Lookup("Disk/op=seq_read/size=64MiB")
+	require.True(t, ok)
+	assert.Equal(t, "seq read", label(known))
+	for name, want := range map[string]string{
+		"HTTP/n=50/c=5/scenario=x":                        "x n=50 c=5",
+		"Rootfs/op=a_b/file=codex/cache=cold":             "a b codex cold",
+		"Throughput":                                      "Throughput",
+		"Throughput/url=local.tiny/size=1B":               "local.tiny size=1B",
+		"Rootfs/op=large_binary_seq_read/cache=c/count=2": "large binary seq read c count=2",
+		"Other/":      "Other/",
+		"Other/plain": "plain",
+		"Other/op=":   "Other/op=",
+		"Other/n=1":   "n=1",
+	} {
+		assert.Equal(t, want, label(catalogue.Op{Name: name}), name)
+	}
+}
+
+// Half a figure reads as another figure: what is too wide goes as a whole.
+func TestNarrowTablesDropWholeColumns(t *testing.T) {
+	rep := sampleReport(6)
+	var wide bytes.Buffer
+	require.NoError(t, WriteTables(&wide, rep, TableOptions{Width: 200}))
+	for w := minWidth; w < 100; w++ {
+		var out bytes.Buffer
+		require.NoError(t, WriteTables(&out, rep, TableOptions{Width: w}))
+		checkWidth(t, out.String(), w)
+		assert.NotContains(t, out.String(), "\u2248")
+		for _, figure := range regexp.MustCompile(`[0-9.,]+ (ms|MiB/s|µs)`).FindAllString(out.String(), -1) {
+			assert.Contains(t, wide.String(), " "+figure, "at width %d", w)
+		}
+	}
+}
+
+func TestWriteTablesColour(t *testing.T) {
+	var plain, coloured bytes.Buffer
+	require.NoError(t, WriteTables(&plain, doubtfulReport(), TableOptions{}))
+	require.NoError(t, WriteTables(&coloured, doubtfulReport(), TableOptions{Color: true}))
+	assert.NotContains(t, plain.String(), "\x1b")
+	assert.Equal(t, plain.String(), regexp.MustCompile("\x1b\\[[0-9]*m").ReplaceAllString(coloured.String(), ""))
 }
 
 // fuzzReport makes a report of anything that a text might hold.
