@@ -101,7 +101,7 @@ type state struct {
 	failed  bool // a FAIL line or a failed status
 	skipped bool
 	status  record.State // the worst of the status lines, "" without one
-	hint    int
+	series  []*Series    // res.Values in the order of res.Units
 }
 
 func newReader(name string) *reader {
@@ -165,8 +165,8 @@ func (p *reader) result(line []byte) error {
 			break
 		}
 		unit, rest = field(rest)
-		v, err := strconv.ParseFloat(string(value), 64)
-		if err != nil || len(unit) == 0 {
+		v, ok := parseFloat(value)
+		if !ok || len(unit) == 0 {
 			p.warn("result line of %s: %s is no value with a unit", quote(name), quote(value))
 			break
 		}
@@ -183,8 +183,8 @@ func (p *reader) result(line []byte) error {
 // usually stands every time.
 func (p *reader) value(st *state, i int, unit []byte, v float64) {
 	res := st.res
-	if i < len(res.Units) && res.Units[i] == string(unit) {
-		res.Values[res.Units[i]].Add(v)
+	if i < len(st.series) && res.Units[i] == string(unit) {
+		st.series[i].Add(v)
 		return
 	}
 	s, ok := res.Values[string(unit)]
@@ -196,6 +196,7 @@ func (p *reader) value(st *state, i int, unit []byte, v float64) {
 		s = new(Series)
 		res.Values[string(unit)] = s
 		res.Units = append(res.Units, string(unit))
+		st.series = append(st.series, s)
 	}
 	s.Add(v)
 }
@@ -294,6 +295,15 @@ func field(line []byte) (word, rest []byte) {
 		j++
 	}
 	return line[i:j], line[j:]
+}
+
+// parseFloat reads a number; whole ones, which most are, the short way.
+func parseFloat(b []byte) (float64, bool) {
+	if n, ok := atoi(b); ok && n < 1<<53 {
+		return float64(n), true
+	}
+	v, err := strconv.ParseFloat(string(b), 64)
+	return v, err == nil
 }
 
 func atoi(b []byte) (n int64, ok bool) {
