@@ -71,7 +71,7 @@ func checkText(t *testing.T, text []byte) {
 // that is right otherwise, so that it reaches the readers of the sections.
 func FuzzImportValue(f *testing.F) {
 	var docs [][]byte
-	for _, name := range []string{"lab", "wrapper", "failed"} {
+	for _, name := range []string{"lab", "wrapper", "failed", "own"} {
 		data, err := os.ReadFile(filepath.Join("testdata", "capsem", name+".json"))
 		require.NoError(f, err)
 		docs = append(docs, data)

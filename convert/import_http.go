@@ -29,7 +29,12 @@ func (im *importer) http(o object) {
 	}
 	o.optStr("source")
 	im.cats[catalogue.HTTP] = cat
-	name := fmt.Sprintf("HTTP/n=%d/c=%s%s", total, c, urlPart(cat.URL, catalogue.DefaultHTTPURL))
+	name := fmt.Sprintf("HTTP/n=%d/c=%s", total, c)
+	if im.own.present {
+		im.takeSamples(o, "http/get")
+	} else {
+		name += urlPart(cat.URL, catalogue.DefaultHTTPURL)
+	}
 	im.add(catalogue.HTTP, name, s, st)
 }
 
@@ -41,22 +46,22 @@ func requests(o object) (record.Samples, record.Status) {
 	s, st := newSamples(), record.Status{}
 	total := o.count("total_requests")
 	s.Count, s.Failed, s.Bytes = o.count("successful"), o.count("failed"), o.optCount("transfer_bytes")
-	rate := o.float("requests_per_sec")
+	perSec := o.float("requests_per_sec")
 	s.Latency = latency(o.object("latency_ms"))
 	if o.has("total_duration_ms") {
-		s.ElapsedNS = o.millis("total_duration_ms")
-	} else if rate > 0 {
-		s.ElapsedNS = int64(min(float64(total)/rate*1e9, maxMillis*1e6))
+		s.ElapsedNS = unrounded(o.millis("total_duration_ms"), tenth, rate{float64(total), perSec, 1})
+	} else if perSec > 0 {
+		s.ElapsedNS = int64(min(float64(total)/perSec*1e9, maxMillis*1e6))
 		st.Doubts = append(st.Doubts, "the total time is computed from the rate")
 	}
 	bps := o.optFloat("bytes_per_sec")
 	s.Metrics["errors"] = float64(s.Failed)
 	if s.Failed > 0 || s.Count < total || total == 0 {
 		st.Status, st.Reason = record.Failed, fmt.Sprintf("%d of %d requests failed", max(s.Failed, total-s.Count), total)
-		st.Doubts = append(st.Doubts, fmt.Sprintf("the file's rate of %g req/s and its latencies include failed requests", rate))
+		st.Doubts = append(st.Doubts, fmt.Sprintf("the file's rate of %g req/s and its latencies include failed requests", perSec))
 		return s, st
 	}
-	s.Metrics["req/s"] = rate
+	s.Metrics["req/s"] = perSec
 	for unit, ns := range map[string]float64{
 		"ns/op": s.Latency.Mean, "p50-ns": s.Latency.P50, "p95-ns": s.Latency.P95, "p99-ns": s.Latency.P99,
 		"min-ns": s.Latency.Min, "max-ns": s.Latency.Max,
@@ -144,23 +149,26 @@ func (im *importer) throughput(o object) {
 	s := newSamples()
 	address := o.str("url")
 	s.HTTPCode, s.Bytes, s.ElapsedNS = int(o.count("http_code")), o.count("size_bytes"), o.seconds("duration_s")
-	rate := o.float("throughput_mbps") * mib
+	mbps := o.float("throughput_mbps")
 	o.optStr("source")
 	im.cats[c] = &record.Category{Type: record.TypeCategory, Category: string(c), URL: address}
 	name := "Throughput"
-	if part := urlPart(address, catalogue.DefaultThroughputURL); part != "" {
+	if im.own.present {
+		im.takeSamples(o, "throughput/get")
+	} else if part := urlPart(address, catalogue.DefaultThroughputURL); part != "" {
 		name += fmt.Sprintf("%s/size=%dB", part, s.Bytes)
 	}
 	var st record.Status
 	switch {
 	case s.HTTPCode/100 != 2:
 		st.Status, st.Reason = record.Failed, fmt.Sprintf("HTTP %d", s.HTTPCode)
-	case name == "Throughput" && s.Bytes != catalogue.ThroughputBytes:
+	case name == "Throughput" && !im.own.present && s.Bytes != catalogue.ThroughputBytes:
 		st.Status, st.Reason = record.Failed, fmt.Sprintf("short download: %d of %d bytes", s.Bytes, catalogue.ThroughputBytes)
 	default:
 		s.Count = 1
 		s.Metrics["ns/op"] = float64(s.ElapsedNS)
-		s.Metrics["B/s"] = rate
+		s.Metrics["B/s"] = mbps * mib
+		s.ElapsedNS = unrounded(s.ElapsedNS, 0.5e6, rate{float64(s.Bytes) / mib, mbps, 2})
 		st = measured(s, st)
 	}
 	if s.Count == 0 {

@@ -1,6 +1,244 @@
 package convert
 
-type ownResults struct{}
+import (
+	"cmp"
+	"math"
+	"strconv"
+	"strings"
 
-func (im *importer) ownAdditions(o object) ownResults { return ownResults{} }
-func (im *importer) applyOwn()                        {}
+	"github.com/capsem/capsem-bench/internal/catalogue"
+	"github.com/capsem/capsem-bench/internal/record"
+)
+
+// ownResults is what a document of capsem-bench says beyond Capsem's keys:
+// "capsem_bench" with the state of every operation, and the "samples" beside
+// each. Where it is present it decides; the sections then only add sizes.
+type ownResults struct {
+	present bool
+	ops     []ownOp
+	samples map[string]ownSamples // by catalogue ID
+}
+
+type ownOp struct {
+	key     string // catalogue ID, or the name
+	status  record.Status
+	errors  map[string]int64
+	elapsed float64 // median of the rounds in ns, to the µs; 0 if unknown
+}
+
+// ownSamples are the values of the rounds by unit.
+type ownSamples map[string][]float64
+
+// ownAdditions reads "capsem_bench".
+func (im *importer) ownAdditions(top object) {
+	if !top.has("capsem_bench") {
+		return
+	}
+	im.own = ownResults{present: true, samples: make(map[string]ownSamples)}
+	o := top.object("capsem_bench")
+	im.run.Version, im.run.Source = o.str("tool_version"), ""
+	im.environment(o.object("environment"))
+	for _, key := range []string{"complete", "workload", "missing", "warnings"} {
+		o.get(key) // follow from the rest
+	}
+	im.end = nil
+	if o.has("ended") {
+		ns := o.seconds("elapsed_s")
+		im.end = &record.End{Type: record.TypeEnd, Time: im.run.Time + float64(ns)/1e9, ElapsedNS: ns, Status: o.str("ended")}
+	}
+	ops := o.object("ops")
+	for _, key := range ops.keys() {
+		im.ownOp(ops.object(key), key)
+	}
+	o.done()
+}
+
+func (im *importer) environment(o object) {
+	run := &im.run
+	for key, field := range map[string]*string{
+		"sandbox": &run.Sandbox, "accel": &run.Accel, "image": &run.Image, "source": &run.Source, "os": &run.OS,
+		"arch": &run.Arch, "kernel": &run.Kernel, "cpu": &run.CPU, "virtualization": &run.Virtualization,
+	} {
+		if o.has(key) {
+			*field = o.str(key)
+		}
+	}
+	run.Root, run.CPUs, run.MemoryBytes = o.bool("root"), int(o.optCount("cpus")), o.optCount("memory_bytes")
+	if o.has("seed") {
+		seed, err := strconv.ParseUint(o.str("seed"), 10, 64)
+		if err != nil {
+			o.doc.fail(o.get("seed"), join(o.path, "seed"), "want a whole number in a string")
+		}
+		run.Seed = seed
+	}
+	if o.has("filesystems") {
+		fs := o.object("filesystems")
+		for _, path := range fs.keys() {
+			if run.Filesystems == nil {
+				run.Filesystems = make(map[string]string)
+			}
+			run.Filesystems[path] = fs.str(path)
+		}
+	}
+	o.done()
+}
+
+// ownOp reads the state of one operation.
+func (im *importer) ownOp(o object, key string) {
+	op := ownOp{key: key, status: record.Status{Type: record.TypeStatus, Op: o.str("name"), Status: record.State(o.str("status"))}}
+	st := &op.status
+	switch st.Status {
+	case record.OK, record.Skipped, record.Failed, record.Invalid, record.Missing:
+	default:
+		o.doc.fail(o.get("status"), join(o.path, "status"), "unknown status %q", st.Status)
+	}
+	if c := category(st.Op); c == "" || !isName(strings.NewReplacer("/", "_", "=", "_", "-", "_").Replace(st.Op)) {
+		o.doc.fail(o.get("name"), join(o.path, "name"), "%q is not the name of a benchmark", st.Op)
+	}
+	st.Reason, st.Cache, st.Dropped = shorten(o.optStr("reason")), o.optStr("cache"), o.optStr("dropped")
+	st.Resident, st.Pages = o.optCount("resident_pages"), o.optCount("pages")
+	if o.has("doubts") {
+		st.Doubts = o.strs("doubts")
+	}
+	if o.has("errors") {
+		op.errors = make(map[string]int64)
+		errs := o.object("errors")
+		for _, reason := range errs.keys() {
+			op.errors[shorten(reason)] = errs.count(reason)
+		}
+	}
+	im.takeSamples(o, key)
+	im.run.Rounds = max(im.run.Rounds, int(o.optCount("rounds")))
+	op.elapsed = min(o.optFloat("duration_s")*1e9, maxMillis*1e6)
+	o.done()
+	im.own.ops = append(im.own.ops, op)
+}
+
+// takeSamples reads the "samples" beside an operation's keys.
+func (im *importer) takeSamples(o object, id string) {
+	if !im.own.present || !o.has("samples") {
+		return
+	}
+	s := o.object("samples")
+	units := make(ownSamples)
+	for _, unit := range s.keys() {
+		if strings.ContainsFunc(unit, func(r rune) bool { return r <= ' ' || r >= 0x7f }) || unit == "" || len(unit) > 50 {
+			s.doc.fail(s.get(unit), join(s.path, unit), "not a unit")
+		}
+		units[unit] = s.floats(unit)
+	}
+	im.own.samples[id] = units
+}
+
+// applyOwn replaces what the sections say by what capsem_bench says.
+func (im *importer) applyOwn() {
+	if !im.own.present || im.doc.err != nil {
+		return
+	}
+	byID := make(map[string]*importedOp)
+	for _, op := range im.ops {
+		if known, ok := catalogue.Lookup(op.name); ok {
+			byID[known.ID] = op
+		}
+	}
+	im.ops, im.absent, im.byName = nil, nil, make(map[string]*importedOp)
+	for _, own := range im.own.ops {
+		if own.status.Status == record.Missing {
+			im.absent = append(im.absent, own.status.Op)
+			continue
+		}
+		base := newSamples()
+		var headline []record.Samples
+		if op := byID[own.key]; op != nil {
+			own.status.Command = op.status.Command
+			headline = op.samples
+		}
+		if len(headline) > 0 {
+			base = headline[0]
+		}
+		base.Errors = own.errors
+		op := &importedOp{category: category(own.status.Op), name: own.status.Op, status: own.status}
+		op.samples = im.own.samples[own.key].rounds(base, own.elapsed)
+		if len(op.samples) == 0 && len(headline) > 0 {
+			op.samples = []record.Samples{base}
+		}
+		for i := range op.samples {
+			op.samples[i].Op = op.name
+		}
+		if im.byName[op.name] != nil {
+			im.doc.fail(nil, own.key, "%s appears twice in the document", op.name)
+			return
+		}
+		im.byName[op.name] = op
+		im.ops = append(im.ops, op)
+	}
+}
+
+// rounds makes one samples line per round, with the sizes of base and the
+// given median time.
+func (units ownSamples) rounds(base record.Samples, elapsed float64) []record.Samples {
+	n := 0
+	for _, values := range units {
+		n = max(n, len(values))
+	}
+	out := make([]record.Samples, n)
+	for i := range out {
+		s := base
+		s.Round, s.Metrics = i+1, make(map[string]float64)
+		for unit, values := range units {
+			if i < len(values) {
+				s.Metrics[unit] = values[i]
+			}
+		}
+		if i > 0 {
+			s.Errors = nil // the document has the sum
+		}
+		if len(base.Values) >= n { // the starts of all rounds, one after another
+			per := len(base.Values) / n
+			s.Values, s.Count = base.Values[i*per:(i+1)*per], int64(per)
+		}
+		if s.Latency != nil {
+			s.Latency = latencyOf(s.Metrics)
+		}
+		out[i] = s
+	}
+	setTimes(out, elapsed)
+	return out
+}
+
+func latencyOf(m map[string]float64) *record.Latency {
+	return &record.Latency{Min: m["min-ns"], Mean: m["ns/op"], P50: m["p50-ns"], P95: m["p95-ns"], P99: m["p99-ns"], Max: m["max-ns"]}
+}
+
+// setTimes sets the times of the rounds. They follow from the metrics, which
+// are exact, unless the document was made from an import, where they are
+// rounded: then the given median decides.
+func setTimes(rounds []record.Samples, elapsed float64) {
+	times := make([]float64, len(rounds))
+	for i, s := range rounds {
+		if rate := s.Metrics["req/s"]; rate > 0 { // requests overlap
+			times[i] = float64(max(s.Count, 1)) / rate * 1e9
+		} else {
+			times[i] = s.Metrics["ns/op"] * float64(max(s.Count, 1))
+		}
+	}
+	const micro = 1e3 // the precision of the median
+	median, scale := NewSeries(times...).Median(), 1.0
+	if elapsed > 0 && median > 0 && math.Abs(median-elapsed) > micro {
+		scale = elapsed / median
+	}
+	for i := range rounds {
+		s := &rounds[i]
+		ns := math.Round(times[i] * scale)
+		headline := len(rounds) == 1 && scale != 1 && math.Abs(float64(s.ElapsedNS)-elapsed) <= micro
+		if ns > 0 && ns < maxMillis*1e6 && !headline {
+			s.ElapsedNS = int64(ns)
+		}
+		if s.Count == 0 { // outside the sections the document has no counts
+			n := cmp.Or(s.Metrics["req/s"]*float64(s.ElapsedNS)/1e9, float64(s.ElapsedNS)/s.Metrics["ns/op"])
+			if s.Count = 1; n > 1 && n < maxCount {
+				s.Count = int64(math.Round(n))
+			}
+		}
+	}
+}

@@ -14,6 +14,9 @@ import (
 
 const mib = 1 << 20
 
+// tenth is half of the tenth of a ms to which Capsem rounds, in ns.
+const tenth = 0.05e6
+
 // Doubts about figures of Capsem's tool: what it did not do or not check.
 const (
 	doubtZeros     = "the data written was all zeros"
@@ -64,6 +67,7 @@ func (im *importer) disk(o object) {
 		if im.noMeasurement(sub, op.Category, op.Name) {
 			continue
 		}
+		im.takeSamples(sub, op.ID)
 		var s record.Samples
 		name := op.Name
 		if op.Count > 1 {
@@ -99,8 +103,10 @@ func sequential(o object, fileKey string) record.Samples {
 	}
 	s.Count, s.Bytes, s.Block = 1, o.count("size_bytes"), o.count("block_size")
 	s.ElapsedNS = o.millis("duration_ms")
+	mbps := o.float("throughput_mbps")
 	s.Metrics["ns/op"] = float64(s.ElapsedNS)
-	s.Metrics["B/s"] = o.float("throughput_mbps") * mib
+	s.Metrics["B/s"] = mbps * mib
+	s.ElapsedNS = unrounded(s.ElapsedNS, tenth, rate{float64(s.Bytes) / mib, mbps, 1})
 	return s
 }
 
@@ -111,9 +117,11 @@ func randomAccess(o object) record.Samples {
 	s.Count, s.Block, s.Files = o.count("count"), o.count("block_size"), o.optCount("files_sampled")
 	s.Bytes = int64(min(float64(s.Count)*float64(s.Block), maxCount))
 	s.ElapsedNS = o.millis("duration_ms")
+	mbps, iops := o.float("throughput_mbps"), o.float("iops")
 	s.Metrics["ns/op"] = perOp(s)
-	s.Metrics["B/s"] = o.float("throughput_mbps") * mib
-	s.Metrics["iops"] = o.float("iops")
+	s.Metrics["B/s"] = mbps * mib
+	s.Metrics["iops"] = iops
+	s.ElapsedNS = unrounded(s.ElapsedNS, tenth, rate{float64(s.Bytes) / mib, mbps, 1}, rate{float64(s.Count), iops, 1})
 	return s
 }
 
@@ -132,6 +140,7 @@ func (im *importer) rootfs(o object) {
 	if !o.has("seq_read") {
 		im.absent = append(im.absent, seq)
 	} else if sub := o.object("seq_read"); !im.noMeasurement(sub, c, seq) {
+		im.takeSamples(sub, "rootfs/seq_read")
 		s := sequential(sub, "file")
 		im.add(c, seq, s, measured(s, unverified()))
 		sub.done()
@@ -139,6 +148,7 @@ func (im *importer) rootfs(o object) {
 	if !o.has("rand_read_4k") {
 		im.absent = append(im.absent, random)
 	} else if sub := o.object("rand_read_4k"); !im.noMeasurement(sub, c, random) {
+		im.takeSamples(sub, "rootfs/rand_read_4k")
 		s := randomAccess(sub)
 		im.add(c, fmt.Sprintf("Rootfs/op=rand_read_4k/count=%d", s.Count), s, measured(s, unverified(doubtOpen)))
 		sub.done()
@@ -252,6 +262,7 @@ func (im *importer) command(o object, cli string, runs int64) {
 		o.done()
 		return
 	}
+	im.takeSamples(o, "startup/"+cli)
 	s := newSamples()
 	s.Command, s.Values = argv, o.millisList("timings_ms")
 	s.Count = int64(len(s.Values))
@@ -302,6 +313,7 @@ func (im *importer) snapshot(o object) {
 
 // snapshotSize reads the five calls at one number of files.
 func (im *importer) snapshotSize(o object, files int) {
+	im.snapshotSamples(o, files)
 	for _, op := range catalogue.SnapshotOps() {
 		name := fmt.Sprintf("Snapshot/files=%d/op=%s", files, op)
 		if !o.has(op+"_ms") && !o.has(op+"_ok") {
@@ -309,6 +321,10 @@ func (im *importer) snapshotSize(o object, files int) {
 			continue
 		}
 		s := newSamples()
+		if !o.has(op+"_ms") && im.own.present {
+			o.bool(op + "_ok") // never ran; capsem_bench says why
+			continue
+		}
 		s.ElapsedNS = o.millis(op + "_ms")
 		s.Values = []int64{s.ElapsedNS}
 		s.Metrics["ns/op"] = float64(s.ElapsedNS)
@@ -326,4 +342,15 @@ func (im *importer) snapshotSize(o object, files int) {
 		im.add(catalogue.Snapshot, name, s, st)
 	}
 	o.done()
+}
+
+func (im *importer) snapshotSamples(o object, files int) {
+	if !im.own.present || !o.has("samples") {
+		return
+	}
+	sub := o.object("samples")
+	for _, op := range sub.keys() {
+		one := newObject(o.doc, sub.path, &node{value: map[string]*node{"samples": sub.get(op)}})
+		im.takeSamples(one, fmt.Sprintf("snapshot/%d/%s", files, op))
+	}
 }

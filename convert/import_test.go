@@ -27,7 +27,7 @@ func importFile(t *testing.T, name string) (text []byte, notes []string) {
 }
 
 func TestImportGolden(t *testing.T) {
-	for _, name := range []string{"seed", "stamped", "skipped", "lab", "wrapper", "failed"} {
+	for _, name := range []string{"seed", "stamped", "skipped", "lab", "wrapper", "failed", "own"} {
 		t.Run(name, func(t *testing.T) {
 			text, notes := importFile(t, name)
 			golden(t, filepath.Join("testdata", "capsem", name+".txt"), text)
@@ -85,7 +85,7 @@ func TestImportKeepsFailuresVisible(t *testing.T) {
 
 // The reader sees every operation as the document has it.
 func TestImportReads(t *testing.T) {
-	for _, name := range []string{"seed", "stamped", "skipped", "lab", "wrapper", "failed"} {
+	for _, name := range []string{"seed", "stamped", "skipped", "lab", "wrapper", "failed", "own"} {
 		text, _ := importFile(t, name)
 		want := statuses(t, text)
 		rep, err := Read(bytes.NewReader(text), name)
@@ -250,6 +250,9 @@ func TestImportErrors(t *testing.T) {
           "--version"`, `1`), "startup.commands.python3.command: want an array of short strings"},
 		{"long string", replace(`bench-0a1b2c3d`, strings.Repeat("x", 5000)), "f.json:4: hostname: string of 5000 bytes"},
 		{"nested", strings.Repeat(`{"a":`, 200) + "1" + strings.Repeat("}", 200), "nested deeper"},
+		{"samples in a document that is not ours", replace(`"size_mb": 256,`, `"size_mb": 256, "samples": {},`), "disk.samples: unknown key"},
+		{"unknown status", replace(`"hostname"`, `"capsem_bench": {"tool_version": "1", "environment": {"root": true}, "ops": {"a": {"name": "Disk/op=x", "status": "fine"}}}, "hostname"`), `capsem_bench.ops.a.status: unknown status "fine"`},
+		{"name of no benchmark", replace(`"hostname"`, `"capsem_bench": {"tool_version": "1", "environment": {"root": true}, "ops": {"a": {"name": "Disk/op=x y", "status": "ok"}}}, "hostname"`), `capsem_bench.ops.a.name: "Disk/op=x y" is not the name`},
 		{"artifact schema", replace(`"hostname"`, `"schema": "v9", "hostname"`), `schema: unknown artifact schema "v9"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

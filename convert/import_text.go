@@ -3,6 +3,7 @@ package convert
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/capsem/capsem-bench/internal/catalogue"
@@ -21,7 +22,9 @@ func (im *importer) writeText(buf *bytes.Buffer) error {
 	for _, u := range catalogue.Units() {
 		fmt.Fprintln(buf, u.UnitLine())
 	}
-	fmt.Fprintln(buf, "goos: linux")
+	if isName(im.run.OS) {
+		fmt.Fprintln(buf, "goos: "+im.run.OS)
+	}
 	if im.goarch != "" {
 		fmt.Fprintln(buf, "goarch: "+im.goarch)
 	}
@@ -41,22 +44,24 @@ func (im *importer) writeText(buf *bytes.Buffer) error {
 			}
 		}
 	}
+	if im.end == nil {
+		return nil
+	}
 	return appendRecord(buf, im.end)
 }
 
-// write writes the operation's result line when it went well, then its
-// samples and status lines.
+// write writes the operation's result lines, one for each round that has the
+// time of an operation, then its samples and status lines.
 func (op *importedOp) write(buf *bytes.Buffer) error {
 	for _, s := range op.samples {
-		if op.status.Status == record.OK {
-			fmt.Fprintf(buf, "Benchmark%s\t1", op.name)
-			for _, u := range catalogue.Units() {
-				if v, ok := s.Metrics[u.Name]; ok {
-					buf.WriteString("\t" + strconv.FormatFloat(v, 'f', -1, 64) + " " + u.Name)
-				}
-			}
-			buf.WriteByte('\n')
+		if _, ok := s.Metrics["ns/op"]; !ok {
+			continue
 		}
+		fmt.Fprintf(buf, "Benchmark%s\t1", op.name)
+		for _, unit := range unitOrder(s.Metrics) {
+			buf.WriteString("\t" + strconv.FormatFloat(s.Metrics[unit], 'f', -1, 64) + " " + unit)
+		}
+		buf.WriteByte('\n')
 	}
 	for _, s := range op.samples {
 		if err := appendRecord(buf, s); err != nil {
@@ -73,4 +78,22 @@ func appendRecord(buf *bytes.Buffer, v any) error {
 	}
 	buf.Write(line)
 	return nil
+}
+
+// unitOrder returns the units of a result line: those of the catalogue in its
+// order, then the others.
+func unitOrder(metrics map[string]float64) []string {
+	var units, others []string
+	for _, u := range catalogue.Units() {
+		if _, ok := metrics[u.Name]; ok {
+			units = append(units, u.Name)
+		}
+	}
+	for unit := range metrics {
+		if !slices.Contains(units, unit) {
+			others = append(others, unit)
+		}
+	}
+	slices.Sort(others)
+	return append(units, others...)
 }

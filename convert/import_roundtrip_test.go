@@ -1,0 +1,104 @@
+package convert
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// document reads benchmark text and writes it as JSON.
+func toJSON(t *testing.T, text []byte) []byte {
+	t.Helper()
+	rep, err := Read(bytes.NewReader(text), "f")
+	require.NoError(t, err)
+	require.Empty(t, rep.Warnings)
+	var out bytes.Buffer
+	require.NoError(t, rep.WriteJSON(&out))
+	return out.Bytes()
+}
+
+// capsemKeys drops our additions from a document: the members "samples" and
+// "capsem_bench", which the writer puts last in their objects.
+func capsemKeys(doc []byte) string {
+	var out []string
+	skip := ""
+	for line := range strings.Lines(string(doc)) {
+		body := strings.TrimLeft(line, " ")
+		indent := line[:len(line)-len(body)]
+		switch {
+		case skip != "":
+			if strings.HasPrefix(line, skip+"}") && indent == skip {
+				skip = ""
+			}
+		case strings.HasPrefix(body, `"samples": {`) || strings.HasPrefix(body, `"capsem_bench": {`):
+			out[len(out)-1] = strings.TrimSuffix(out[len(out)-1], ",\n") + "\n"
+			if !strings.Contains(body, "}") {
+				skip = indent
+			}
+		default:
+			out = append(out, line)
+		}
+	}
+	return strings.Join(out, "")
+}
+
+// A document of the first shape comes out as it went in, byte for byte.
+func TestImportRoundTrip(t *testing.T) {
+	want, err := os.ReadFile(filepath.Join("testdata", "capsem", "seed.json"))
+	require.NoError(t, err)
+	text, _ := importFile(t, "seed")
+	assert.Equal(t, string(want)+"\n", capsemKeys(toJSON(t, text)))
+}
+
+// A document of our own imports with all its rounds, states and doubts.
+func TestImportOwn(t *testing.T) {
+	for _, names := range [][]string{{"seed"}, {"failed"}, {"skipped"}, {"lab"}, {"wrapper"}, {"stamped", "stamped"}, {"stamped", "skipped"}, {"stamped", "lab"}} {
+		t.Run(strings.Join(names, "+"), func(t *testing.T) {
+			var text bytes.Buffer
+			for _, name := range names {
+				one, _ := importFile(t, name)
+				text.Write(one)
+			}
+			first := toJSON(t, text.Bytes())
+			var again bytes.Buffer
+			_, err := Import(&again, bytes.NewReader(first), "own.json")
+			require.NoError(t, err)
+			second := toJSON(t, again.Bytes())
+			a, b := strings.Split(string(first), "\n"), strings.Split(string(second), "\n")
+			require.Len(t, b, len(a))
+			for i := range a {
+				assert.Equal(t, a[i], b[i], "line %d", i+1)
+			}
+		})
+	}
+}
+
+// Rounds of which some failed keep their states and their good values.
+func TestImportOwnPartlyFailed(t *testing.T) {
+	var text bytes.Buffer
+	for _, name := range []string{"failed", "stamped", "stamped"} {
+		one, _ := importFile(t, name)
+		text.Write(one)
+	}
+	want, err := Read(bytes.NewReader(text.Bytes()), "f")
+	require.NoError(t, err)
+	var again bytes.Buffer
+	_, err = Import(&again, bytes.NewReader(toJSON(t, text.Bytes())), "own.json")
+	require.NoError(t, err)
+	have, err := Read(bytes.NewReader(again.Bytes()), "f")
+	require.NoError(t, err)
+	require.Empty(t, have.Warnings)
+	require.Len(t, have.Ops, len(want.Ops))
+	for i, res := range have.Ops {
+		assert.Equal(t, want.Ops[i].Op.Name, res.Op.Name)
+		assert.Equal(t, want.Ops[i].Status, res.Status, res.Op.Name)
+		assert.Equal(t, want.Ops[i].Reason, res.Reason, res.Op.Name)
+	}
+	assert.Equal(t, want.Find("disk/seq_read").Values, have.Find("disk/seq_read").Values)
+	assert.Equal(t, []float64{47.9, 47.9}, have.Find("http/get").Values["req/s"].Values())
+}
