@@ -1,0 +1,124 @@
+package sandbox
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// module is the path of the module that holds the artifacts' sources.
+const module = "github.com/capsem/capsem-bench"
+
+// An Artifact is a binary that runs beside this one: found where it was
+// installed, or built when this is a checkout.
+type Artifact struct {
+	Name string   // of the file
+	Env  string   // environment variable that names it
+	args []string // of go, before -o
+	pkg  string
+}
+
+// GuestBinary is the static binary with the benchmarks.
+func GuestBinary() Artifact {
+	return Artifact{"capsem-bench.test", "CAPSEM_BENCH_TEST", []string{"test", "-c"}, "."}
+}
+
+// GuestTools is the binary with the guest's commands.
+func GuestTools() Artifact {
+	return Artifact{"capsem-guest", "CAPSEM_GUEST", []string{"build"}, "./cmd/capsem-guest"}
+}
+
+// ErrNoArtifact says that a binary is neither installed nor buildable.
+var ErrNoArtifact = errors.New("not found")
+
+// Find returns the path of the artifact: from its environment variable, else
+// beside this executable, else in PATH, else built from the sources of the
+// checkout around the working directory. notify is called before a build.
+func (a Artifact) Find(ctx context.Context, notify func(what string)) (string, error) {
+	if path := os.Getenv(a.Env); path != "" {
+		if _, err := os.Stat(path); err != nil {
+			return "", fmt.Errorf("%s: %w", a.Env, err)
+		}
+		return filepath.Abs(path)
+	}
+	if exe, err := os.Executable(); err == nil {
+		if path := filepath.Join(filepath.Dir(exe), a.Name); executable(path) {
+			return path, nil
+		}
+	}
+	root, err := checkout()
+	if err == nil {
+		notify("building " + a.Name)
+		return a.build(ctx, root)
+	}
+	if path, err := exec.LookPath(a.Name); err == nil {
+		return filepath.Abs(path)
+	}
+	return "", fmt.Errorf("%s: %w beside this command or in PATH, and this is no checkout to build it from; put it there or set %s", a.Name, ErrNoArtifact, a.Env)
+}
+
+func executable(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
+}
+
+// checkout finds the module's root above the working directory.
+func checkout() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		text, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+		if err == nil && strings.HasPrefix(string(text), "module "+module+"\n") {
+			return dir, nil
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return "", os.ErrNotExist
+		}
+		dir = parent
+	}
+}
+
+// build builds the artifact, static and stripped, into the user's cache
+// directory. The go command does nothing when the sources are unchanged.
+func (a Artifact) build(ctx context.Context, root string) (string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		cache = os.TempDir()
+	}
+	dir := filepath.Join(cache, "capsem-bench", "bin")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", fmt.Errorf("building %s: %w", a.Name, err)
+	}
+	// Two commands may build at once: each writes a name of its own.
+	tmp, err := os.CreateTemp(dir, a.Name+"-*")
+	if err != nil {
+		return "", fmt.Errorf("building %s: %w", a.Name, err)
+	}
+	_ = tmp.Close()
+	defer os.Remove(tmp.Name())
+	args := append(append([]string{}, a.args...), "-trimpath", "-ldflags=-s -w", "-o", tmp.Name(), a.pkg)
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=", "GOARCH=")
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			return "", ctx.Err()
+		}
+		return "", fmt.Errorf("building %s: %w\n%s", a.Name, err, bytes.TrimSpace(out.Bytes()))
+	}
+	path := filepath.Join(dir, a.Name)
+	if err := os.Chmod(tmp.Name(), 0o755); err != nil {
+		return "", err
+	}
+	return path, os.Rename(tmp.Name(), path)
+}
