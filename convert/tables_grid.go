@@ -46,13 +46,12 @@ const (
 	plain cellStyle = iota
 	bold
 	faint
-	good
 	doubtful
 	bad
 )
 
 // sgr are the ANSI attributes of the styles.
-var sgr = [...]string{plain: "", bold: "1", faint: "2", good: "32", doubtful: "33", bad: "31"}
+var sgr = [...]string{plain: "", bold: "1", faint: "2", doubtful: "33", bad: "31"}
 
 func (t *tables) paint(s string, style cellStyle) string {
 	if !t.opt.Color || style == plain || s == "" {

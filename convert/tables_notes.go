@@ -96,11 +96,11 @@ func cacheNote(res *Result) string {
 	case n.Cache == record.CacheWarm:
 		return "cache was warm"
 	case n.Cache == record.CacheCold && n.Dropped == "fadvise":
-		return "cache dropped per file only, without root"
+		return "cache dropped per file only (fadvise)"
 	case n.Cache == record.CacheCold:
 		return ""
 	case n.Dropped == "fadvise":
-		return "cache dropped per file only, and unverified"
+		return "cache dropped per file only (fadvise), unverified"
 	}
 	return "cold cache unverified"
 }
