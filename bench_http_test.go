@@ -18,7 +18,7 @@ func BenchmarkHTTP(b *testing.B) {
 	settings, err := guest.Settings()
 	url := fromEnv(guest.EnvURL, catalogue.DefaultHTTPURL)
 	suite := guest.Begin(b, record.Category{
-		Category: string(catalogue.HTTP), URL: url, Requests: settings.Requests, Concurrency: settings.Concurrency,
+		Category: string(catalogue.HTTP), URL: guest.PublicURL(url), Requests: settings.Requests, Concurrency: settings.Concurrency,
 	})
 	for _, op := range catalogue.Select(catalogue.Ops(settings), catalogue.HTTP) {
 		suite.Op(op, func(ctx context.Context) (s record.Samples, st record.Status, _ error) {
@@ -39,7 +39,7 @@ func BenchmarkHTTP(b *testing.B) {
 // BenchmarkThroughput measures one download through the proxy.
 func BenchmarkThroughput(b *testing.B) {
 	url := fromEnv(guest.EnvThroughputURL, catalogue.DefaultThroughputURL)
-	suite := guest.Begin(b, record.Category{Category: string(catalogue.Throughput), URL: url})
+	suite := guest.Begin(b, record.Category{Category: string(catalogue.Throughput), URL: guest.PublicURL(url)})
 	for _, op := range catalogue.Select(catalogue.Ops(catalogue.Settings{}), catalogue.Throughput) {
 		suite.Op(op, func(ctx context.Context) (s record.Samples, st record.Status, _ error) {
 			d, err := guest.Fetch(ctx, url, 0)

@@ -75,14 +75,23 @@ func newHTTPClient(target *url.URL, roots *x509.CertPool, timeout time.Duration,
 func parseTarget(rawURL string) (*url.URL, error) {
 	target, err := url.Parse(rawURL)
 	if err != nil || (target.Scheme != "http" && target.Scheme != "https") || target.Hostname() == "" {
-		return nil, fmt.Errorf("%q is no http or https URL", Printable(rawURL, 200))
+		return nil, fmt.Errorf("%q is no http or https URL", Printable(PublicURL(rawURL), 200))
 	}
 	for _, r := range target.Host {
 		if r > '~' {
-			return nil, fmt.Errorf("the name in %q is not ASCII; write it in its xn-- form", Printable(rawURL, 200))
+			return nil, fmt.Errorf("the name in %q is not ASCII; write it in its xn-- form", Printable(PublicURL(rawURL), 200))
 		}
 	}
 	return target, nil
+}
+
+// PublicURL returns a URL without a password, fit for a report.
+func PublicURL(rawURL string) string {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return ""
+	}
+	return u.Redacted()
 }
 
 // plainProxy says that requests go to the proxy in absolute form, untunnelled.
