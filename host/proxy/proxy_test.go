@@ -329,7 +329,7 @@ func TestGarbage(t *testing.T) {
 			require.NoError(t, err)
 			defer c.Close()
 			_, _ = io.WriteString(c, text)
-			require.NoError(t, c.(*net.TCPConn).CloseWrite())
+			_ = c.(*net.TCPConn).CloseWrite() // the proxy may have hung up already
 			require.NoError(t, c.SetReadDeadline(time.Now().Add(10*time.Second)))
 			answer, err := io.ReadAll(c)
 			if err == nil {
