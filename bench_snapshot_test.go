@@ -221,17 +221,18 @@ func (p *snapshotPass) changes(ctx context.Context) (guest.Call, error) {
 // told against that.
 func (p *snapshotPass) checkModified(rows []guest.Change, size int64) error {
 	path := p.tree.Rel(0)
+	err := fmt.Errorf("changes does not name %s, which was modified", path)
 	for _, row := range rows {
-		if row.Path != path {
-			continue
-		}
-		if row.Op != "modified" || row.Size == nil || *row.Size != size || (row.Checkpoint != p.cp.ID && row.Origin != "auto") {
-			return fmt.Errorf("changes says %s %s against %s; want modified against %s", path,
+		switch {
+		case row.Path != path:
+		case row.Op == "modified" && row.Size != nil && *row.Size == size && (row.Checkpoint == p.cp.ID || row.Origin == "auto"):
+			return nil
+		default:
+			err = fmt.Errorf("changes says %s is %s against %s; want modified against %s", path,
 				guest.Printable(row.Op, 20), guest.Printable(row.Checkpoint, 20), p.cp.ID)
 		}
-		return nil
 	}
-	return fmt.Errorf("changes does not name %s, which was modified", path)
+	return err
 }
 
 func (p *snapshotPass) revert(ctx context.Context) (guest.Call, error) {
