@@ -1,0 +1,226 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+)
+
+// socketTimeout is how long the gateway may stay silent while it owes an
+// answer, and how long one write to it may take. Capsem sets the same 30 s on
+// the socket itself, which also ends a session that is merely idle; here an
+// idle session lives on.
+const socketTimeout = 30 * time.Second
+
+// maxMetaRequest is the longest line that is looked into to see whether it
+// wants an answer. A longer one is taken for a request: notifications are short.
+const maxMetaRequest = 64 << 10
+
+// relay is the program capsem-mcp-server: it connects to the gateway,
+// introduces the calling process and copies lines both ways. It returns 0 when
+// the host has closed after stdin ended and every request was answered, else 1
+// with a message on stderr.
+func relay(ctx context.Context, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer) int {
+	if err := relayTo(ctx, getenv, stdin, stdout); err != nil {
+		fmt.Fprintf(stderr, "%s: %v\n", relayName, err)
+		return 1
+	}
+	return 0
+}
+
+func relayTo(ctx context.Context, getenv func(string) string, stdin io.Reader, stdout io.Writer) error {
+	limit, err := durationSetting(getenv, envGatewayTimeout, 30*time.Second)
+	if err != nil {
+		return err
+	}
+	addr, err := parseAddress(getenv(envGateway))
+	if err != nil {
+		return err
+	}
+	c, err := connect(ctx, addr, limit)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	s := &session{conn: c, timeout: socketTimeout}
+	if err := s.run(processName(os.Getppid()), stdin, stdout); err != nil {
+		return fmt.Errorf("gateway at %s: %w", addr, err)
+	}
+	return nil
+}
+
+// A session is one connection to the gateway. Two goroutines share it: one
+// sends what stdin says, the other copies the replies.
+type session struct {
+	conn    conn
+	timeout time.Duration
+
+	mu      sync.Mutex
+	waiting int  // requests without a reply
+	ended   bool // stdin has ended, so the host is expected to close
+}
+
+// run introduces the process and copies until the host closes. It does not
+// wait for stdin after that: a read of a terminal or pipe cannot be broken off.
+func (s *session) run(process string, stdin io.Reader, stdout io.Writer) error {
+	if err := s.write([]byte("\x00CAPSEM_META:" + process + "\n")); err != nil {
+		return fmt.Errorf("sending the metadata line: %w", cause(err))
+	}
+	sent := make(chan error, 1)
+	go func() { sent <- s.send(stdin) }()
+	err := s.receive(stdout)
+	select {
+	case sendErr := <-sent:
+		if sendErr != nil {
+			return sendErr
+		}
+	default:
+	}
+	return err
+}
+
+// send copies stdin line by line and then closes the sending half. A last line
+// without a newline gets one, or the gateway would never see its end. A failed
+// send closes the connection, so that receive returns too.
+func (s *session) send(stdin io.Reader) error {
+	r := bufio.NewReaderSize(stdin, maxMetaRequest)
+	long := false // in the midst of a line that the buffer does not hold
+	for {
+		line, err := r.ReadSlice('\n')
+		whole := err == nil
+		if err == io.EOF && (len(line) > 0 || long) {
+			line = append(bytes.Clone(line), '\n')
+			whole = true
+		}
+		if whole && (long || wantsReply(line)) {
+			s.expect()
+		}
+		if len(line) > 0 {
+			if werr := s.write(line); werr != nil {
+				s.conn.Close()
+				return fmt.Errorf("sending a request: %w", cause(werr))
+			}
+		}
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull):
+			long = true
+		case err == io.EOF:
+			return s.endOfInput()
+		case err != nil:
+			s.conn.Close()
+			return fmt.Errorf("reading stdin: %w", err)
+		default:
+			long = false
+		}
+	}
+}
+
+func (s *session) write(p []byte) error {
+	if err := s.conn.SetWriteDeadline(time.Now().Add(s.timeout)); err != nil {
+		return err
+	}
+	_, err := s.conn.Write(p)
+	return err
+}
+
+// expect notes a request before it is sent, so that its reply cannot come first.
+func (s *session) expect() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waiting++
+	s.setDeadline()
+}
+
+// endOfInput tells the host that nothing more will come.
+func (s *session) endOfInput() error {
+	s.mu.Lock()
+	s.ended = true
+	s.setDeadline()
+	s.mu.Unlock()
+	// A host that has closed already is no error here; receive knows whether
+	// it owed anything.
+	_ = s.conn.CloseWrite()
+	return nil
+}
+
+// replied notes the lines that came.
+func (s *session) replied(lines int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waiting = max(0, s.waiting-lines)
+	s.setDeadline()
+}
+
+// setDeadline limits the wait for the host while it has something to do: to
+// answer, or to close. The caller holds mu. A connection that is closed
+// already reports that on the next read.
+func (s *session) setDeadline() {
+	var t time.Time
+	if s.waiting > 0 || s.ended {
+		t = time.Now().Add(s.timeout)
+	}
+	_ = s.conn.SetReadDeadline(t)
+}
+
+// receive copies replies to stdout until the host closes.
+func (s *session) receive(stdout io.Writer) error {
+	buf := make([]byte, 64<<10)
+	partial := false
+	for {
+		n, err := s.conn.Read(buf)
+		if n > 0 {
+			if _, werr := stdout.Write(buf[:n]); werr != nil {
+				return fmt.Errorf("writing a reply to stdout: %w", werr)
+			}
+			partial = buf[n-1] != '\n'
+			s.replied(bytes.Count(buf[:n], []byte("\n")))
+		}
+		switch {
+		case err == io.EOF:
+			return s.closed(partial)
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return fmt.Errorf("no answer within %v", s.timeout)
+		case err != nil:
+			return fmt.Errorf("connection lost: %w", cause(err))
+		}
+	}
+}
+
+// closed judges the end of the connection: it is a good one only after stdin
+// has ended and when nothing is missing.
+func (s *session) closed(partial bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case partial:
+		return errors.New("connection closed in the middle of a reply")
+	case s.waiting > 0:
+		return fmt.Errorf("connection closed by the host; unanswered requests: %d", s.waiting)
+	case !s.ended:
+		return errors.New("connection closed by the host")
+	}
+	return nil
+}
+
+// wantsReply reports whether a line is a request. A notification has no id, a
+// reply of the client no method. What is no JSON gets an error as its reply.
+func wantsReply(line []byte) bool {
+	if len(bytes.TrimSpace(line)) == 0 {
+		return false
+	}
+	var m struct {
+		ID     json.RawMessage `json:"id"`
+		Method *string         `json:"method"`
+	}
+	if err := json.Unmarshal(line, &m); err != nil {
+		return true
+	}
+	return m.ID != nil && m.Method != nil
+}
