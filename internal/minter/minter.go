@@ -1,6 +1,10 @@
 // Package minter is a certificate authority that lives in memory: it signs a
 // certificate for any name it is asked for and forgets everything when the
-// process ends. Its private key is never written anywhere.
+// process ends. Its private keys are never written anywhere.
+//
+// All leaves share one key, so that minting costs one signature; whoever
+// holds one leaf's key here holds the authority's too. Certificates are cached
+// in order of use, because the names come from outside and have no end.
 package minter
 
 import (
@@ -11,35 +15,29 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"math/big"
 	"net"
-	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/singleflight"
 )
 
-// validity of leaves, as Capsem's; clocks of a guest may be an hour off.
 const (
-	validity = 24 * time.Hour
-	slack    = time.Hour
+	leafValidity = 24 * time.Hour       // as Capsem's
+	caValidity   = 365 * 24 * time.Hour // longer than any session
+	slack        = time.Hour            // a guest's clock may be off
+	maxCached    = 1024
 )
-
-// maxCached bounds the certificates kept; names come from the guest.
-const maxCached = 1024
 
 // An Authority signs certificates. It is safe for concurrent use.
 type Authority struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
-	leaf *ecdsa.PrivateKey // of all leaves: minting is then one signature
+	leaf *ecdsa.PrivateKey // of all leaves
 
-	group singleflight.Group
-	mu    sync.Mutex
-	cache map[string]*tls.Certificate
+	flights singleflight.Group
+	cache   *cache
 }
 
 // New makes an authority with fresh ECDSA P-256 keys.
@@ -52,11 +50,12 @@ func New(name string) (*Authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	tmpl, err := template(name)
+	tmpl, err := template(caValidity)
 	if err != nil {
 		return nil, err
 	}
-	tmpl.IsCA, tmpl.BasicConstraintsValid = true, true
+	tmpl.Subject = pkix.Name{CommonName: name}
+	tmpl.IsCA, tmpl.BasicConstraintsValid, tmpl.MaxPathLenZero = true, true, true
 	tmpl.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageCRLSign
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
 	if err != nil {
@@ -66,10 +65,10 @@ func New(name string) (*Authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Authority{cert: cert, key: key, leaf: leaf, cache: make(map[string]*tls.Certificate)}, nil
+	return &Authority{cert: cert, key: key, leaf: leaf, cache: newCache(maxCached)}, nil
 }
 
-// CAPEM returns the authority's certificate.
+// CAPEM returns the authority's certificate in PEM.
 func (a *Authority) CAPEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw})
 }
@@ -81,38 +80,43 @@ func (a *Authority) Pool() *x509.CertPool {
 	return pool
 }
 
-// Certificate returns a certificate for a host name or address, minting it at
-// the first request.
+// Certificate returns a certificate for a host name or address. Concurrent
+// requests for one name mint it once. An error means that host is neither.
 func (a *Authority) Certificate(host string) (*tls.Certificate, error) {
-	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	if host == "" || len(host) > 253 {
-		return nil, errors.New("no usable host name")
+	host, err := Host(host)
+	if err != nil {
+		return nil, err
 	}
 	if c := a.cached(host); c != nil {
 		return c, nil
 	}
-	c, err, _ := a.group.Do(host, func() (any, error) { return a.mint(host) })
+	c, err, _ := a.flights.Do(host, func() (any, error) {
+		if c := a.cached(host); c != nil { // a flight landed just before
+			return c, nil
+		}
+		c, err := a.mint(host)
+		if err == nil {
+			a.cache.put(host, c)
+		}
+		return c, err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("minting a certificate for %q: %w", host, err)
 	}
 	return c.(*tls.Certificate), nil
 }
 
+// cached returns a certificate that will be valid for a while yet.
 func (a *Authority) cached(host string) *tls.Certificate {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	c := a.cache[host]
-	if c != nil && time.Now().After(c.Leaf.NotAfter.Add(-slack)) {
+	c := a.cache.get(host)
+	if c == nil || time.Until(c.Leaf.NotAfter) < slack {
 		return nil
 	}
 	return c
 }
 
 func (a *Authority) mint(host string) (*tls.Certificate, error) {
-	if c := a.cached(host); c != nil { // another flight landed just before
-		return c, nil
-	}
-	tmpl, err := template(host)
+	tmpl, err := template(leafValidity)
 	if err != nil {
 		return nil, err
 	}
@@ -131,27 +135,15 @@ func (a *Authority) mint(host string) (*tls.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: a.leaf, Leaf: leaf}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if len(a.cache) >= maxCached {
-		clear(a.cache) // names beyond the bound are rare; starting over is enough
-	}
-	a.cache[host] = c
-	return c, nil
+	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: a.leaf, Leaf: leaf}, nil
 }
 
-func template(name string) (*x509.Certificate, error) {
+// template is valid from slack ago; the validity counts from there.
+func template(validity time.Duration) (*x509.Certificate, error) {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
 	if err != nil {
 		return nil, err
 	}
-	now := time.Now()
-	return &x509.Certificate{
-		SerialNumber: serial, Subject: pkix.Name{CommonName: truncate(name)},
-		NotBefore: now.Add(-slack), NotAfter: now.Add(validity + slack),
-	}, nil
+	from := time.Now().Add(-slack)
+	return &x509.Certificate{SerialNumber: serial, NotBefore: from, NotAfter: from.Add(validity)}, nil
 }
-
-// truncate keeps a common name within its 64 bytes.
-func truncate(name string) string { return name[:min(len(name), 64)] }
