@@ -1,0 +1,585 @@
+package guest
+
+import (
+	"bufio"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+// clearProxies keeps the tester's environment out of a test.
+func clearProxies(t testing.TB) {
+	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "REQUEST_METHOD", "SSL_CERT_FILE"} {
+		t.Setenv(name, "")
+		t.Setenv(strings.ToLower(name), "")
+	}
+}
+
+// leakFree checks, after all other clean-up, that no goroutine is left.
+func leakFree(t *testing.T) {
+	before := goleak.IgnoreCurrent()
+	t.Cleanup(func() { goleak.VerifyNone(t, before) })
+}
+
+// origin is a TLS server with a certificate of its own, and how many
+// connections it has seen.
+type origin struct {
+	*httptest.Server
+	pem   []byte
+	conns atomic.Int64
+}
+
+func newOrigin(t testing.TB, name string, handler http.HandlerFunc) *origin {
+	t.Helper()
+	o := &origin{Server: httptest.NewUnstartedServer(handler)}
+	var cert tls.Certificate
+	cert, o.pem = certificate(t, name)
+	o.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
+	o.Config.ErrorLog = log.New(io.Discard, "", 0)
+	o.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+		if s == http.StateNew {
+			o.conns.Add(1)
+		}
+	}
+	o.StartTLS()
+	t.Cleanup(o.Close)
+	return o
+}
+
+// certificate makes a self-signed one for a name and for 127.0.0.1.
+func certificate(t testing.TB, name string) (tls.Certificate, []byte) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	serial, err := rand.Int(rand.Reader, big.NewInt(1<<60))
+	require.NoError(t, err)
+	tmpl := &x509.Certificate{
+		SerialNumber: serial, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		DNSNames: []string{name}, IsCA: true, BasicConstraintsValid: true,
+	}
+	if name == "localhost" {
+		tmpl.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1)}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key)
+	require.NoError(t, err)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+}
+
+// trust makes SSL_CERT_FILE name a file with the given certificates.
+func trust(t testing.TB, certs ...[]byte) {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "ca.pem")
+	var all []byte
+	for _, c := range certs {
+		all = append(all, c...)
+	}
+	require.NoError(t, os.WriteFile(name, all, 0o600))
+	t.Setenv("SSL_CERT_FILE", name)
+}
+
+func load(t testing.TB, url string, timeout time.Duration, n, c int) *LoadResult {
+	t.Helper()
+	client, err := NewHTTPClient(url, timeout)
+	require.NoError(t, err)
+	return client.Load(t.Context(), n, c)
+}
+
+func TestLoadKeepsConnections(t *testing.T) {
+	leakFree(t)
+	clearProxies(t)
+	for _, tt := range []struct{ n, c, conns int }{{50, 5, 5}, {3, 64, 3}, {1, 1, 1}, {2000, 64, 64}} {
+		o := newOrigin(t, "localhost", func(w http.ResponseWriter, r *http.Request) {
+			assert.Equal(t, "HTTP/1.1", r.Proto)
+			assert.Equal(t, "/path?q=1", r.RequestURI)
+			fmt.Fprint(w, "hello, world")
+		})
+		trust(t, o.pem)
+		r := load(t, o.URL+"/path?q=1#fragment", 0, tt.n, tt.c)
+		require.NoError(t, r.Err())
+		assert.EqualValues(t, tt.n, r.OK)
+		assert.EqualValues(t, 12*tt.n, r.Bytes)
+		assert.Len(t, r.Times, tt.n)
+		// A worker that found no request left has opened no connection.
+		assert.LessOrEqual(t, o.conns.Load(), int64(tt.conns))
+		assert.Equal(t, o.conns.Load(), r.Connections)
+		assert.Zero(t, r.Reconnects)
+		s := r.Samples()
+		assert.InDelta(t, float64(tt.n)/r.Elapsed.Seconds(), s.Metrics["req/s"], 1e-6)
+		for _, unit := range []string{"ns/op", "p50-ns", "p95-ns", "p99-ns", "min-ns", "max-ns"} {
+			assert.Positive(t, s.Metrics[unit], unit)
+		}
+		assert.Equal(t, tt.n <= 1000, len(s.Values) == tt.n)
+		o.Close()
+	}
+}
+
+func TestLoadBodies(t *testing.T) {
+	clearProxies(t)
+	body := strings.Repeat("x", 100_000)
+	o := newOrigin(t, "localhost", func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/chunked":
+			for part := range strings.SplitSeq(strings.Repeat("x,", 10), ",") {
+				fmt.Fprint(w, strings.Repeat(part, 10_000))
+				w.(http.Flusher).Flush()
+			}
+		case "/close":
+			w.Header().Set("Connection", "close")
+			fmt.Fprint(w, body)
+		case "/redirect":
+			w.Header().Set("Location", "/nowhere")
+			w.WriteHeader(http.StatusFound)
+		case "/empty":
+			w.WriteHeader(http.StatusNoContent)
+		default:
+			fmt.Fprint(w, body)
+		}
+	})
+	trust(t, o.pem)
+	for path, want := range map[string]struct{ bytes, conns int64 }{
+		"/length": {2_000_000, 2}, "/chunked": {2_000_000, 2}, "/close": {2_000_000, 20}, "/empty": {0, 2}, "/redirect": {0, 2},
+	} {
+		r := load(t, o.URL+path, 0, 20, 2)
+		require.NoError(t, r.Err(), path)
+		assert.Equal(t, want.bytes, r.Bytes, path)
+		assert.LessOrEqual(t, r.Connections, want.conns, path)
+	}
+}
+
+// Failures are counted by reason and never make a figure better.
+func TestLoadCountsFailures(t *testing.T) {
+	clearProxies(t)
+	var served atomic.Int64
+	o := newOrigin(t, "localhost", func(w http.ResponseWriter, r *http.Request) {
+		switch served.Add(1) % 10 {
+		case 3, 7:
+			http.Error(w, "broken", http.StatusInternalServerError)
+		case 5:
+			http.NotFound(w, r)
+		default:
+			time.Sleep(time.Millisecond) // slower than a failure
+			fmt.Fprint(w, "fine")
+		}
+	})
+	trust(t, o.pem)
+	r := load(t, o.URL, 0, 50, 5)
+	require.EqualError(t, r.Err(), "15 of 50 requests failed: 10 status 500, 5 status 404")
+	assert.EqualValues(t, 35, r.OK)
+	assert.EqualValues(t, 35*len("fine"), r.Bytes)
+	s := r.Samples()
+	assert.Len(t, s.Values, 35)
+	assert.GreaterOrEqual(t, s.Metrics["min-ns"], 1e6)
+	assert.InDelta(t, 35/r.Elapsed.Seconds(), s.Metrics["req/s"], 1e-6)
+	assert.EqualValues(t, 15, s.Metrics["errors"])
+	assert.Equal(t, map[string]int64{"status 500": 10, "status 404": 5}, s.Errors)
+	assert.LessOrEqual(t, r.Connections, int64(5), "an error response keeps its connection")
+}
+
+func TestNoFigureWithoutSuccess(t *testing.T) {
+	clearProxies(t)
+	o := newOrigin(t, "localhost", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) })
+	trust(t, o.pem)
+	r := load(t, o.URL, 0, 50, 5)
+	require.EqualError(t, r.Err(), "50 of 50 requests failed: 50 status 403")
+	s := r.Samples()
+	assert.Nil(t, s.Latency)
+	assert.Equal(t, map[string]float64{"errors": 50}, s.Metrics)
+}
+
+// raw is a server of plain TCP that does what it likes; act gets the number
+// of the connection, from 0.
+func raw(t *testing.T, act func(conn *net.TCPConn, r *bufio.Reader, i int)) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := 0; ; i++ {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				act(conn.(*net.TCPConn), bufio.NewReader(conn), i)
+			}()
+		}
+	}()
+	t.Cleanup(func() {
+		ln.Close()
+		<-done
+	})
+	return "http://" + ln.Addr().String() + "/"
+}
+
+// request reads one request.
+func request(r *bufio.Reader) bool {
+	req, err := http.ReadRequest(r)
+	return err == nil && req.Body.Close() == nil
+}
+
+func TestLoadFaults(t *testing.T) {
+	clearProxies(t)
+	const ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+	for _, tt := range []struct {
+		name, reason string
+		answer       string
+		after        func(*net.TCPConn)
+	}{
+		{"half a body", "short body", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello", nil},
+		{"half a chunk", "short body", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhe", nil},
+		{"closed", "connection closed", "", nil},
+		{"reset", "connection reset", "", func(c *net.TCPConn) { _ = c.SetLinger(0) }},
+		{"reset in the body", "connection reset", ok[:len(ok)-1], func(c *net.TCPConn) { _ = c.SetLinger(0) }},
+		{"garbage", "malformed response", "\x15\x03\x01 no http", nil},
+		{"huge header", "header too large", "HTTP/1.1 200 OK\r\n" + strings.Repeat("A: "+strings.Repeat("b", 1000)+"\r\n", 100) + "\r\n", nil},
+		{"hanging", "timeout", "", func(c *net.TCPConn) { _, _ = c.Read(make([]byte, 1)) }},
+		{"hanging in the body", "timeout", ok[:len(ok)-1], func(c *net.TCPConn) { _, _ = c.Read(make([]byte, 1)) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			leakFree(t)
+			url := raw(t, func(conn *net.TCPConn, r *bufio.Reader, _ int) {
+				if !request(r) {
+					return
+				}
+				_, _ = io.WriteString(conn, tt.answer)
+				if tt.after != nil {
+					tt.after(conn)
+				}
+			})
+			r := load(t, url, 200*time.Millisecond, 4, 2)
+			assert.Equal(t, map[string]int64{tt.reason: 4}, r.Errors)
+			assert.Zero(t, r.Reconnects, "a new connection that fails is not tried again")
+		})
+	}
+}
+
+// A kept connection may end between two requests, and only then is a request
+// sent again.
+func TestLoadStaleConnections(t *testing.T) {
+	clearProxies(t)
+	const ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+	t.Run("closed between requests", func(t *testing.T) {
+		url := raw(t, func(conn *net.TCPConn, r *bufio.Reader, _ int) {
+			for range 3 {
+				if request(r) {
+					_, _ = io.WriteString(conn, ok)
+				}
+			}
+		})
+		r := load(t, url, 0, 12, 1)
+		require.NoError(t, r.Err())
+		assert.EqualValues(t, 3, r.Reconnects)
+		assert.EqualValues(t, 4, r.Connections)
+		assert.Equal(t, []string{"the origin closed 3 kept connections between requests"}, r.Doubts())
+	})
+	t.Run("half an answer is an answer", func(t *testing.T) {
+		url := raw(t, func(conn *net.TCPConn, r *bufio.Reader, _ int) {
+			if request(r) {
+				_, _ = io.WriteString(conn, ok)
+			}
+			if request(r) {
+				_, _ = io.WriteString(conn, ok[:9])
+			}
+		})
+		r := load(t, url, 0, 4, 1)
+		assert.Equal(t, map[string]int64{"malformed response": 2}, r.Errors)
+		assert.Zero(t, r.Reconnects)
+	})
+	t.Run("bytes nobody asked for", func(t *testing.T) {
+		url := raw(t, func(conn *net.TCPConn, r *bufio.Reader, _ int) {
+			for request(r) {
+				_, _ = io.WriteString(conn, ok+"HTTP/1.1 500 Oh\r\n\r\n")
+			}
+		})
+		r := load(t, url, 0, 4, 1)
+		require.NoError(t, r.Err())
+		assert.EqualValues(t, 4, r.Connections)
+	})
+}
+
+func TestLoadConnectFailures(t *testing.T) {
+	clearProxies(t)
+	o := newOrigin(t, "elsewhere.test", func(http.ResponseWriter, *http.Request) {})
+	stranger := newOrigin(t, "localhost", func(http.ResponseWriter, *http.Request) {})
+	plain := raw(t, func(conn *net.TCPConn, r *bufio.Reader, _ int) {
+		_, _ = io.WriteString(conn, "220 mail.test ESMTP\r\n")
+	})
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	nobody := ln.Addr().String()
+	require.NoError(t, ln.Close())
+
+	for name, tt := range map[string]struct {
+		url    string
+		trust  []byte
+		reason string
+	}{
+		"refused":         {"http://" + nobody, nil, "connection refused"},
+		"unknown":         {stranger.URL, nil, "tls: certificate of an unknown authority"},
+		"another name":    {o.URL, o.pem, "tls: certificate for another name"},
+		"no TLS":          {strings.Replace(plain, "http:", "https:", 1), nil, "tls: no TLS at the other end"},
+		"TLS and not led": {strings.Replace(o.URL, "https:", "http:", 1), nil, "status 400"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if tt.trust != nil {
+				trust(t, tt.trust)
+			}
+			r := load(t, tt.url, 0, 2, 1)
+			assert.Equal(t, map[string]int64{tt.reason: 2}, r.Errors)
+		})
+	}
+}
+
+// The system's roots stay trusted beside those of SSL_CERT_FILE.
+func TestSSLCertFileAddsRoots(t *testing.T) {
+	clearProxies(t)
+	_, pem := certificate(t, "localhost")
+	trust(t, pem)
+	roots, err := trustedRoots()
+	require.NoError(t, err)
+	without := roots.Clone()
+	for _, name := range systemBundles() {
+		if pem, err := readBundle(name); err == nil {
+			without.AppendCertsFromPEM(pem)
+			break
+		}
+	}
+	assert.True(t, without.Equal(roots), "nothing of the system's bundle is missing")
+
+	for name, path := range map[string]string{"absent": filepath.Join(t.TempDir(), "none"), "directory": t.TempDir()} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("SSL_CERT_FILE", path)
+			_, err := NewHTTPClient("https://localhost/", 0)
+			assert.ErrorContains(t, err, "SSL_CERT_FILE")
+		})
+	}
+	empty := filepath.Join(t.TempDir(), "empty")
+	require.NoError(t, os.WriteFile(empty, []byte("no certificate"), 0o600))
+	t.Setenv("SSL_CERT_FILE", empty)
+	_, err = NewHTTPClient("https://localhost/", 0)
+	assert.ErrorContains(t, err, "no certificate in")
+}
+
+func TestLoadInterrupted(t *testing.T) {
+	leakFree(t)
+	clearProxies(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	url := raw(t, func(conn *net.TCPConn, r *bufio.Reader, _ int) {
+		if request(r) {
+			cancel()
+			_, _ = conn.Read(make([]byte, 1))
+		}
+	})
+	client, err := NewHTTPClient(url, time.Minute)
+	require.NoError(t, err)
+	r := client.Load(ctx, 1000, 2)
+	assert.Less(t, r.Elapsed, 30*time.Second)
+	assert.Zero(t, r.OK)
+	require.Error(t, r.Err())
+	for reason := range r.Errors {
+		assert.Equal(t, "interrupted", reason)
+	}
+	assert.LessOrEqual(t, r.Failed, int64(2), "what was not sent did not fail")
+}
+
+func TestReasonsAreBounded(t *testing.T) {
+	counts := make(map[string]int64)
+	for i := range 100 {
+		countReason(counts, fmt.Sprint("status ", 400+i), 1)
+	}
+	assert.Len(t, counts, maxReasons+1)
+	assert.EqualValues(t, 80, counts["other"])
+	assert.Equal(t, "other", requestReason(errors.New("something new")))
+}
+
+// tunnelProxy is a proxy for one user that sends every tunnel to one address.
+func tunnelProxy(t *testing.T, to string) (proxy *url.URL, seen func() []string) {
+	t.Helper()
+	requests := make(chan string, 1000)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	srv := &http.Server{ErrorLog: log.New(io.Discard, "", 0), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		requests <- r.Method + " " + r.RequestURI
+		user, password, ok := parseProxyAuth(r)
+		switch {
+		case !ok || user != "us%er" || password != "p:w":
+			w.WriteHeader(http.StatusProxyAuthRequired)
+		case r.Method == http.MethodConnect:
+			splice(w, to)
+		default:
+			fmt.Fprint(w, "by proxy")
+		}
+	})}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = srv.Serve(ln)
+	}()
+	t.Cleanup(func() {
+		_ = srv.Close()
+		<-done
+	})
+	return &url.URL{Scheme: "http", Host: ln.Addr().String(), User: url.UserPassword("us%er", "p:w")}, func() (all []string) {
+		for len(requests) > 0 {
+			all = append(all, <-requests)
+		}
+		return all
+	}
+}
+
+func parseProxyAuth(r *http.Request) (user, password string, ok bool) {
+	r.Header.Set("Authorization", r.Header.Get("Proxy-Authorization"))
+	return r.BasicAuth()
+}
+
+func splice(w http.ResponseWriter, to string) {
+	conn, buf, err := w.(http.Hijacker).Hijack()
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	up, err := net.Dial("tcp", to)
+	if err != nil {
+		return
+	}
+	defer up.Close()
+	_, _ = io.WriteString(conn, "HTTP/1.1 200 Connection established\r\nVia: test\r\n\r\n")
+	go func() {
+		_, _ = io.Copy(up, buf)
+		_ = up.Close()
+	}()
+	_, _ = io.Copy(conn, up)
+}
+
+func TestProxy(t *testing.T) {
+	clearProxies(t)
+	o := newOrigin(t, "www.google.com", func(w http.ResponseWriter, r *http.Request) {
+		assert.Empty(t, r.Header.Get("Proxy-Authorization"))
+		fmt.Fprint(w, "by tunnel")
+	})
+	proxy, seen := tunnelProxy(t, o.Listener.Addr().String())
+	trust(t, o.pem)
+
+	t.Setenv("https_proxy", proxy.String())
+	r := load(t, "https://www.google.com/", 0, 10, 2)
+	require.NoError(t, r.Err())
+	assert.EqualValues(t, 10*len("by tunnel"), r.Bytes)
+	for _, line := range seen() {
+		assert.Equal(t, "CONNECT www.google.com:443", line)
+	}
+
+	t.Setenv("HTTP_PROXY", proxy.Redacted())
+	r = load(t, "http://www.google.com/x", 0, 2, 1)
+	assert.Equal(t, map[string]int64{"status 407": 2}, r.Errors)
+	t.Setenv("HTTP_PROXY", proxy.String())
+	r = load(t, "http://www.google.com/x", 0, 2, 1)
+	require.NoError(t, r.Err())
+	assert.EqualValues(t, 2*len("by proxy"), r.Bytes)
+	assert.Contains(t, seen(), "GET http://www.google.com/x")
+
+	proxy.User = nil
+	t.Setenv("HTTPS_PROXY", proxy.String())
+	r = load(t, "https://www.google.com/", 0, 2, 1)
+	assert.Equal(t, map[string]int64{"proxy: status 407": 2}, r.Errors)
+
+	t.Setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+	r = load(t, "https://www.google.com/", 0, 2, 1)
+	assert.Equal(t, map[string]int64{"proxy: connection refused": 2}, r.Errors)
+}
+
+func TestProxyChoice(t *testing.T) {
+	for _, tt := range []struct {
+		target, noProxy string
+		direct          bool
+	}{
+		{"https://www.google.com/", "", false},
+		{"https://www.google.com/", "*", true},
+		{"https://www.google.com/", "example.com, google.com", true},
+		{"https://www.google.com/", ".google.com", true},
+		{"https://google.com/", ".google.com", false},
+		{"https://notgoogle.com/", "google.com", false},
+		{"https://www.google.com/", "*.google.com", true},
+		{"https://www.google.com/", "google.com:443", true},
+		{"https://www.google.com:8443/", "google.com:443", false},
+		{"https://10.1.2.3/", "10.0.0.0/8", true},
+		{"https://10.1.2.3/", "10.1.2.3", true},
+		{"https://11.1.2.3/", "10.0.0.0/8", false},
+		{"https://[2001:db8::1]/", "2001:db8::/32", true},
+		{"https://[2001:db8::1]:8443/", "[2001:db8::1]:8443", true},
+		{"https://localhost:8443/", "", true},
+		{"https://127.9.9.9/", "", true},
+		{"https://[::1]/", "", true},
+		{"http://www.google.com/", "", false},
+	} {
+		t.Run(tt.target+" "+tt.noProxy, func(t *testing.T) {
+			clearProxies(t)
+			t.Setenv("HTTPS_PROXY", "proxy.test:3128")
+			t.Setenv("http_proxy", "http://proxy.test:3128")
+			t.Setenv("NO_PROXY", tt.noProxy)
+			target, err := url.Parse(tt.target)
+			require.NoError(t, err)
+			proxy, err := proxyFor(target)
+			require.NoError(t, err)
+			assert.Equal(t, tt.direct, proxy == nil)
+		})
+	}
+	t.Run("unfit", func(t *testing.T) {
+		clearProxies(t)
+		for _, value := range []string{"socks5://u:secret@proxy.test:1080", "http://u:secret@", "http://u:secret@[::1"} {
+			t.Setenv("HTTPS_PROXY", value)
+			_, err := NewHTTPClient("https://www.google.com/", 0)
+			require.ErrorContains(t, err, "HTTPS_PROXY")
+			assert.NotContains(t, err.Error(), "secret")
+		}
+	})
+}
+
+func TestUnfitURLs(t *testing.T) {
+	clearProxies(t)
+	for _, u := range []string{"", "www.google.com", "ftp://x/", "https://", "https://exämple.com/", "http://a b/", "https://x\r\ny/"} {
+		_, err := NewHTTPClient(u, 0)
+		assert.Error(t, err, u)
+	}
+	_, err := NewHTTPClient("ftp://me:secret@x/", 0)
+	require.Error(t, err)
+	assert.NotContains(t, err.Error(), "secret")
+	assert.Equal(t, "https://me:xxxxx@x/", PublicURL("https://me:secret@x/"))
+}
+
+func BenchmarkLoad(b *testing.B) {
+	clearProxies(b)
+	o := newOrigin(b, "localhost", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "hello, world") })
+	trust(b, o.pem)
+	client, err := NewHTTPClient(o.URL, 0)
+	require.NoError(b, err)
+	b.ReportAllocs()
+	b.ResetTimer()
+	r := client.Load(b.Context(), b.N, 64)
+	require.NoError(b, r.Err())
+	b.ReportMetric(float64(r.OK)/r.Elapsed.Seconds(), "req/s")
+}
