@@ -2,16 +2,25 @@
 // TLS of whatever name a guest asks for, applies an allow list, forwards over
 // TLS of its own and reports every request.
 //
-// A connection is one of three things, told apart by its first bytes after an
-// optional metadata line (NUL, "CAPSEM_META:", the process name, newline): an
-// HTTP CONNECT, as HTTPS_PROXY makes clients send; a TLS hello whose SNI names
-// the host, as a transparent redirect delivers; or plain HTTP.
+// A connection may start with a metadata line (NUL, "CAPSEM_META:", the name
+// of the process, newline). What follows is one of three things, told apart
+// by its first byte: a TLS hello whose SNI names the host, as a transparent
+// redirect delivers it; a CONNECT, as HTTPS_PROXY makes clients send it; or
+// plain HTTP, to a proxy or redirected. HTTP/1.1 only, as in Capsem.
 //
-// What is between two sockets is this package's: the sniffing, the minted
-// certificates, the policy and the records. HTTP itself is net/http's server,
-// transport and reverse proxy, because request smuggling lives in parsers
-// written twice. HTTP/1.1 only, as in Capsem; no WebSocket; bodies of any
-// size are streamed.
+// One connection has one name. What CONNECT, the SNI and the Host field say
+// must agree, else the answer is 421: whoever passes the allow list by one
+// name must not reach another. Every name gets its TLS and its tunnel, so
+// that a denial is an answer (403) and not a broken connection.
+//
+// What lies between two sockets is this package's: telling connections
+// apart, minted certificates, the policy, the records. HTTP itself is
+// net/http's server and transport, because smuggling lives in parsers written
+// twice. Bodies pass as they are, coded or not, and of any length.
+//
+// The private key of the authority stays in memory. The allow list holds
+// names, so a host that is allowed is dialed wherever its name resolves to,
+// on any port.
 package proxy
 
 import (
@@ -20,55 +29,79 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
-	"log"
 	"log/slog"
 	"net"
 	"net/http"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/capsem/capsem-bench/internal/minter"
-)
-
-// Limits on what a guest may do to us.
-const (
-	maxConns         = 1024
-	handshakeTimeout = 30 * time.Second
-	headerTimeout    = 30 * time.Second
-	idleTimeout      = 2 * time.Minute
-	maxHeader        = 64 << 10
+	"github.com/capsem/capsem-bench/internal/wire"
 )
 
 // Config configures a proxy.
 type Config struct {
-	// Allow are host names, or "*.suffix" for all names below one.
+	// Allow are host names, or "*.suffix" for all names below one. No entry
+	// allows nothing.
 	Allow []string
-	// Upstream connects to a host; nil dials it. Only allowed hosts are asked.
+	// Upstream connects to a host, which is in Allow; nil dials it.
 	Upstream func(ctx context.Context, host string, port int) (net.Conn, error)
 	// UpstreamRoots verify upstream certificates; nil means the system's.
 	UpstreamRoots *x509.CertPool
-	// Recorder is told of every request; nil drops them.
+	// Recorder is told of every request; nil tells nobody.
 	Recorder Recorder
-	Log      *slog.Logger
+	// Log gets what is of use in debugging; nil drops it.
+	Log *slog.Logger
 }
 
-// A Proxy serves guests. Close it to drop its upstream connections.
+// DefaultAllow returns the part of Capsem's default allow list that
+// benchmarks use.
+func DefaultAllow() []string {
+	return []string{"www.google.com", "google.com", "elie.net", "*.elie.net", "ash-speed.hetzner.com", "*.wikipedia.org"}
+}
+
+// limits are what a guest may take of us.
+type limits struct {
+	conns     int           // connections served at once; more wait in the listener's queue
+	first     time.Duration // until the first bytes, CONNECT included
+	handshake time.Duration
+	header    time.Duration
+	headerLen int
+	idle      time.Duration // between requests; upstream connections too
+	leftover  time.Duration // for a body that nobody wants any more
+}
+
+func defaultLimits() limits {
+	return limits{
+		conns: 1024, first: 30 * time.Second, handshake: 10 * time.Second,
+		header: 30 * time.Second, headerLen: 64 << 10, idle: 2 * time.Minute, leftover: 500 * time.Millisecond,
+	}
+}
+
+// A Proxy serves guests. Close it when it is no longer needed.
 type Proxy struct {
 	cfg       Config
+	limits    limits
+	allow     allowList
 	authority *minter.Authority
 	transport *http.Transport
 	tls       *tls.Config
-	slots     chan struct{}
-	buffers   pool
+	buffers   wire.Buffers
+
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
 }
 
-// New makes a proxy with an authority that lives and dies with it.
+// New makes a proxy with an authority that lives and dies with it. It fails
+// on a malformed entry of the allow list.
 func New(cfg Config) (*Proxy, error) {
-	authority, err := minter.New("capsem-bench proxy")
+	allow, err := newAllowList(cfg.Allow)
 	if err != nil {
 		return nil, fmt.Errorf("proxy: %w", err)
+	}
+	authority, err := minter.New("capsem-bench proxy, made for one session")
+	if err != nil {
+		return nil, fmt.Errorf("proxy: making the authority: %w", err)
 	}
 	if cfg.Upstream == nil {
 		cfg.Upstream = dial
@@ -79,146 +112,96 @@ func New(cfg Config) (*Proxy, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	p := &Proxy{cfg: cfg, authority: authority, slots: make(chan struct{}, maxConns), buffers: newPool()}
-	p.transport = &http.Transport{
-		DialContext:         p.dialUpstream,
-		TLSClientConfig:     &tls.Config{RootCAs: cfg.UpstreamRoots, NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout: handshakeTimeout,
-		DisableCompression:  true, // bodies pass as they are
-		MaxIdleConnsPerHost: 256,
-		IdleConnTimeout:     idleTimeout,
-		WriteBufferSize:     bufferSize, ReadBufferSize: bufferSize,
+	p := &Proxy{cfg: cfg, limits: defaultLimits(), allow: allow, authority: authority}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	p.transport = p.newTransport()
+	p.tls = &tls.Config{
+		GetCertificate: p.certificate, NextProtos: []string{"http/1.1"},
+		MinVersion: tls.VersionTLS12, DynamicRecordSizingDisabled: true,
 	}
-	p.tls = &tls.Config{GetCertificate: p.certificate, NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12}
 	return p, nil
 }
 
-// CAPEM returns the certificate that guests must trust.
+// CAPEM returns the certificate that guests must trust, in PEM.
 func (p *Proxy) CAPEM() []byte { return p.authority.CAPEM() }
 
-// Close drops idle upstream connections. Guests are dropped when the context
-// of their Serve ends.
+// Close ends every Serve and drops the upstream connections.
 func (p *Proxy) Close() error {
+	p.cancel()
 	p.transport.CloseIdleConnections()
 	return nil
+}
+
+func (p *Proxy) newTransport() *http.Transport {
+	return &http.Transport{
+		DialContext:           p.dialPlain,
+		DialTLSContext:        p.dialTLS,
+		DisableCompression:    true, // nobody decodes here
+		MaxIdleConns:          p.limits.conns,
+		MaxIdleConnsPerHost:   256,
+		IdleConnTimeout:       p.limits.idle,
+		ExpectContinueTimeout: time.Second,
+		WriteBufferSize:       16 << 10, // header and small body in one record
+		ReadBufferSize:        16 << 10,
+		// Headers may take as long as the guest waits for them.
+	}
 }
 
 func dial(ctx context.Context, host string, port int) (net.Conn, error) {
 	return new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(port)))
 }
 
-func (p *Proxy) dialUpstream(ctx context.Context, _, addr string) (net.Conn, error) {
-	host, port, err := splitHostPort(addr, 443)
+// dialUpstream also ends when the proxy is closed: the transport lets a dial
+// go on when the request that caused it has gone.
+func (p *Proxy) dialUpstream(ctx context.Context, addr string) (c *wire.Conn, host string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, p.limits.first)
+	defer cancel()
+	defer context.AfterFunc(p.ctx, cancel)()
+	host, port, err := splitHostPort(addr, 0)
+	if err != nil {
+		return nil, "", err
+	}
+	raw, err := p.cfg.Upstream(ctx, host, port)
+	if err != nil {
+		return nil, "", fmt.Errorf("connecting to %s: %w", addr, err)
+	}
+	return wire.NewConn(raw), host, nil
+}
+
+func (p *Proxy) dialPlain(ctx context.Context, _, addr string) (net.Conn, error) {
+	c, _, err := p.dialUpstream(ctx, addr)
+	return c, err
+}
+
+func (p *Proxy) dialTLS(ctx context.Context, _, addr string) (net.Conn, error) {
+	c, host, err := p.dialUpstream(ctx, addr)
 	if err != nil {
 		return nil, err
 	}
-	return p.cfg.Upstream(ctx, host, port)
-}
-
-func (p *Proxy) certificate(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	c, ok := h.Conn.(*conn)
-	if !ok {
-		return nil, errors.New("no tunnel")
-	}
-	if h.ServerName != "" {
-		c.tunnel.sni = h.ServerName
-	}
-	return p.authority.Certificate(c.tunnel.name())
-}
-
-// Serve answers guests until ctx ends. It closes the listener and every
-// connection that came from it before it returns.
-func (p *Proxy) Serve(ctx context.Context, ln net.Listener) error {
-	inbox := &inbox{conns: make(chan net.Conn), done: make(chan struct{}), addr: ln.Addr()}
-	srv := &http.Server{
-		Handler:           http.HandlerFunc(p.serveHTTP),
-		ConnContext:       withTunnel,
-		ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
-		ErrorLog: log.New(io.Discard, "", 0),
-	}
-	ctx, cancel := context.WithCancel(ctx)
+	t := wire.Client(c, &tls.Config{
+		ServerName: host, RootCAs: p.cfg.UpstreamRoots, NextProtos: []string{"http/1.1"},
+		MinVersion: tls.VersionTLS12, DynamicRecordSizingDisabled: true,
+	}, &p.buffers)
+	ctx, cancel := context.WithTimeout(ctx, p.limits.handshake)
 	defer cancel()
-	var wg sync.WaitGroup
-	wg.Go(func() { _ = srv.Serve(inbox) })
-	open := newTracker()
-	stop := context.AfterFunc(ctx, func() {
-		_ = ln.Close()
-		_ = srv.Close()
-		inbox.Close()
-		open.closeAll()
-	})
-	defer stop()
-	err := p.accept(ctx, ln, func(c net.Conn) {
-		wg.Go(func() {
-			defer open.remove(c)
-			p.handle(ctx, c, inbox)
-		})
-	}, open)
-	cancel()
-	wg.Wait()
-	p.transport.CloseIdleConnections()
-	return err
+	if err := t.HandshakeContext(ctx); err != nil {
+		_ = c.Close()
+		return nil, fmt.Errorf("TLS with %s: %w", addr, err)
+	}
+	return t, nil
 }
 
-// accept hands on connections until the listener is closed.
-func (p *Proxy) accept(ctx context.Context, ln net.Listener, handle func(net.Conn), open *tracker) error {
-	for {
-		c, err := ln.Accept()
-		if ctx.Err() != nil {
-			if err == nil {
-				_ = c.Close()
-			}
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("proxy: %w", err)
-		}
-		select {
-		case p.slots <- struct{}{}:
-		default:
-			p.cfg.Log.Warn("connection refused", "limit", maxConns)
-			_ = c.Close()
-			continue
-		}
-		open.add(c)
-		handle(c)
+// certificate is for the SNI, else for what CONNECT named.
+func (p *Proxy) certificate(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	g, ok := h.Context().Value(guestKey{}).(*guest)
+	if !ok {
+		return nil, errors.New("a hello without a connection")
 	}
-}
-
-// handle brings a connection to the point where HTTP starts, then waits for
-// it to end.
-func (p *Proxy) handle(ctx context.Context, raw net.Conn, inbox *inbox) {
-	defer func() { <-p.slots }()
-	defer raw.Close()
-	c := newConn(raw)
-	_ = raw.SetDeadline(time.Now().Add(handshakeTimeout))
-	secure, err := c.sniff()
-	if err != nil {
-		p.refuse(c, err)
-		return
+	if err := g.named(h.ServerName); err != nil {
+		return nil, err
 	}
-	var http net.Conn = c
-	if secure {
-		t := tls.Server(c, p.tls)
-		if err := t.HandshakeContext(ctx); err != nil {
-			p.refuse(c, fmt.Errorf("TLS: %w", err))
-			return
-		}
-		c.tunnel.scheme, http = "https", t
+	if g.sni != "" {
+		return p.authority.Certificate(g.sni)
 	}
-	_ = raw.SetDeadline(time.Time{})
-	if inbox.put(http) {
-		<-c.closed
-	}
-}
-
-// refuse records a connection that never became HTTP.
-func (p *Proxy) refuse(c *conn, err error) {
-	if errors.Is(err, io.EOF) {
-		return // it came and went
-	}
-	p.cfg.Recorder.RecordRequest(Request{
-		Time: time.Now(), Domain: printable(c.tunnel.name()), Port: c.tunnel.port, Decision: DecisionError,
-		Process: c.tunnel.process, MatchedRule: printable(err.Error()), ConnType: connTLS,
-	})
+	return p.authority.Certificate(g.host)
 }

@@ -28,6 +28,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/capsem/capsem-bench/host/upstream"
+	"github.com/capsem/capsem-bench/internal/wire"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -355,17 +356,21 @@ func TestCurl(t *testing.T) {
 	assert.Equal(t, "200 104857600", string(out))
 }
 
-func FuzzSniff(f *testing.F) {
+func FuzzGreet(f *testing.F) {
 	f.Add([]byte("CONNECT a.example.com:443 HTTP/1.1\r\n\r\n\x16"))
 	f.Add([]byte("\x00CAPSEM_META:node\n\x16\x03"))
 	f.Add([]byte("GET / HTTP/1.1\r\n\r\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		c := newConn(fakeConn{r: bytes.NewReader(data)})
-		if _, err := c.sniff(); err == nil && c.tunnel.host != "" {
-			_, _, err := splitHostPort(c.tunnel.host, 443)
-			require.NoError(t, err)
+		c := wire.NewConn(fakeConn{r: bytes.NewReader(data)})
+		process, secure, err := greet(c)
+		if err != nil {
+			return
 		}
-		require.LessOrEqual(t, len(c.tunnel.process), maxMeta)
+		require.LessOrEqual(t, len(process), 4096)
+		rest, err := io.ReadAll(c)
+		require.NoError(t, err)
+		require.True(t, bytes.HasSuffix(data, rest))
+		require.Equal(t, secure, rest[0] == 0x16)
 	})
 }
 

@@ -1,0 +1,194 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/capsem/capsem-bench/internal/wire"
+)
+
+// ErrClosed is returned by Serve on a proxy that was closed before.
+var ErrClosed = errors.New("proxy: closed")
+
+// server is one Serve: a listener and what came from it.
+type server struct {
+	p    *Proxy
+	ctx  context.Context // ends with Serve
+	http *http.Server
+
+	ready chan net.Conn // guests whose next bytes are HTTP
+	done  chan struct{}
+	addr  net.Addr
+	slots chan struct{}
+	all   sync.WaitGroup // of lives
+
+	mu   sync.Mutex
+	open map[*life]struct{}
+}
+
+// Serve answers guests until ctx ends or the proxy is closed, then returns
+// nil; an error means that the listener failed. Before it returns it closes
+// the listener and the connections that came from it, and has every request
+// recorded. Several listeners may be served at once.
+func (p *Proxy) Serve(ctx context.Context, ln net.Listener) error {
+	if p.ctx.Err() != nil {
+		_ = ln.Close()
+		return ErrClosed
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(p.ctx, cancel)()
+	s := &server{
+		p: p, ctx: ctx, ready: make(chan net.Conn), done: make(chan struct{}), addr: ln.Addr(),
+		slots: make(chan struct{}, p.limits.conns), open: make(map[*life]struct{}),
+	}
+	s.http = &http.Server{
+		Handler:           s,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ConnContext:       func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, guestKey{}, c) },
+		ConnState:         connState,
+		ReadHeaderTimeout: p.limits.header, IdleTimeout: p.limits.idle, MaxHeaderBytes: p.limits.headerLen,
+		DisableGeneralOptionsHandler: true,
+		ErrorLog:                     slog.NewLogLogger(p.cfg.Log.Handler(), slog.LevelDebug),
+	}
+	var inner sync.WaitGroup
+	inner.Go(func() { _ = s.http.Serve((*readyListener)(s)) })
+	stopped := context.AfterFunc(ctx, func() { _ = ln.Close() })
+	err := s.accept(ctx, ln)
+	stopped()
+	cancel() // what is under way in handlers
+	_ = ln.Close()
+	close(s.done)
+	inner.Wait()
+	s.endAll()
+	s.all.Wait()
+	_ = s.http.Close()
+	p.transport.CloseIdleConnections()
+	return err
+}
+
+// accept takes connections as long as there is room; beyond it they wait in
+// the listener's queue.
+func (s *server) accept(ctx context.Context, ln net.Listener) error {
+	for {
+		select {
+		case s.slots <- struct{}{}:
+		case <-ctx.Done():
+			return nil
+		}
+		raw, err := ln.Accept()
+		switch {
+		case ctx.Err() != nil:
+			if err == nil {
+				_ = raw.Close()
+			}
+			return nil
+		case isTemporary(err):
+			<-s.slots
+			s.p.cfg.Log.Warn("accepting a connection; trying again", "error", err)
+			if !pause(ctx, 10*time.Millisecond) {
+				return nil
+			}
+		case err != nil:
+			return fmt.Errorf("proxy: %w", err)
+		default:
+			c := wire.NewConn(raw)
+			g := &guest{Conn: c, wire: c, life: s.begin(c)}
+			go s.welcome(ctx, g)
+		}
+	}
+}
+
+// isTemporary reports an error like running out of file descriptors, which
+// calls for patience and not for the end of the service.
+func isTemporary(err error) bool {
+	var t interface{ Temporary() bool }
+	return errors.As(err, &t) && t.Temporary()
+}
+
+// pause reports whether the time passed before ctx ended.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// A life is that of an accepted connection, over all its forms.
+type life struct {
+	s    *server
+	conn net.Conn
+	once sync.Once
+}
+
+func (s *server) begin(c net.Conn) *life {
+	l := &life{s: s, conn: c}
+	s.all.Add(1)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open[l] = struct{}{}
+	return l
+}
+
+// end is called when nobody handles the connection any more.
+func (l *life) end() {
+	l.once.Do(func() {
+		_ = l.conn.Close()
+		l.s.mu.Lock()
+		delete(l.s.open, l)
+		l.s.mu.Unlock()
+		<-l.s.slots
+		l.s.all.Done()
+	})
+}
+
+// endAll closes the sockets; whoever handles them notices and ends the lives.
+func (s *server) endAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for l := range s.open {
+		_ = l.conn.Close()
+	}
+}
+
+// connState ends the life of a connection whose last handler has returned.
+func connState(c net.Conn, state http.ConnState) {
+	if g, ok := c.(*guest); ok && state == http.StateClosed {
+		g.life.end()
+	}
+}
+
+// hand gives a connection to net/http.
+func (s *server) hand(g *guest) {
+	_ = g.SetDeadline(time.Time{})
+	select {
+	case s.ready <- g:
+	case <-s.done:
+		g.life.end()
+	}
+}
+
+// readyListener is where net/http accepts connections.
+type readyListener server
+
+func (l *readyListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.ready:
+		return c, nil
+	case <-l.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *readyListener) Close() error   { return nil }
+func (l *readyListener) Addr() net.Addr { return l.addr }
