@@ -1,0 +1,90 @@
+package session
+
+import (
+	"errors"
+	"strings"
+)
+
+// scanStatement returns the tokens of the one statement in query: names and
+// numbers, quoted texts, and every other character by itself; no comments. A
+// second statement is an error: the driver would run it too.
+func scanStatement(query string) ([]string, error) {
+	var words []string
+	ended := false
+	for rest := query; ; {
+		rest = skipBlank(rest)
+		if rest == "" {
+			break
+		}
+		n := tokenLength(rest)
+		token := rest[:n]
+		rest = rest[n:]
+		switch {
+		case token == ";":
+			ended = ended || len(words) > 0
+		case ended:
+			return nil, errors.New("query: one statement only; there is more after the semicolon")
+		default:
+			words = append(words, token)
+		}
+	}
+	if len(words) == 0 {
+		return nil, errors.New("query: no statement")
+	}
+	return words, nil
+}
+
+// skipBlank drops blanks and comments from the front.
+func skipBlank(s string) string {
+	for {
+		s = strings.TrimLeft(s, " \t\r\n\f\v\ufeff")
+		switch {
+		case strings.HasPrefix(s, "--"):
+			_, s, _ = strings.Cut(s, "\n")
+		case strings.HasPrefix(s, "/*"):
+			_, s, _ = strings.Cut(s[2:], "*/")
+		default:
+			return s
+		}
+	}
+}
+
+// tokenLength returns the length of the first token of s, which is not empty.
+func tokenLength(s string) int {
+	switch c := s[0]; {
+	case c == '\'' || c == '"' || c == '`':
+		return quotedLength(s, c)
+	case c == '[':
+		if i := strings.IndexByte(s, ']'); i >= 0 {
+			return i + 1
+		}
+		return len(s)
+	case !isWord(c):
+		return 1
+	}
+	n := 1
+	for n < len(s) && isWord(s[n]) {
+		n++
+	}
+	return n
+}
+
+// quotedLength measures a quoted text; a doubled quote stands for itself. A
+// text without an end goes to the end, where SQLite will complain.
+func quotedLength(s string, quote byte) int {
+	for i := 1; i < len(s); i++ {
+		if s[i] != quote {
+			continue
+		}
+		if i+1 < len(s) && s[i+1] == quote {
+			i++
+			continue
+		}
+		return i + 1
+	}
+	return len(s)
+}
+
+func isWord(c byte) bool {
+	return c == '_' || c == '$' || c >= 0x80 || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+}
