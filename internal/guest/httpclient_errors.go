@@ -9,7 +9,7 @@ import (
 	"io"
 	"net"
 	"os"
-	"slices"
+	"sort"
 	"strings"
 	"syscall"
 )
@@ -138,19 +138,16 @@ func countReason(counts map[string]int64, reason string, n int64) {
 // describeReasons lists counted reasons, the most frequent first:
 // "2 status 500, 1 timeout".
 func describeReasons(counts map[string]int64) string {
-	keys := make([]string, 0, len(counts))
-	for k := range counts {
-		keys = append(keys, k)
+	parts := make([]string, 0, len(counts))
+	for reason := range counts {
+		parts = append(parts, reason)
 	}
-	slices.SortFunc(keys, func(a, b string) int {
-		if d := counts[b] - counts[a]; d != 0 {
-			return int(d)
-		}
-		return strings.Compare(a, b)
+	sort.Slice(parts, func(i, j int) bool {
+		a, b := parts[i], parts[j]
+		return counts[a] > counts[b] || counts[a] == counts[b] && a < b
 	})
-	parts := make([]string, len(keys))
-	for i, k := range keys {
-		parts[i] = fmt.Sprintf("%d %s", counts[k], k)
+	for i, reason := range parts {
+		parts[i] = fmt.Sprintf("%d %s", counts[reason], reason)
 	}
 	return strings.Join(parts, ", ")
 }

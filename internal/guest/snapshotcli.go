@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -241,11 +242,17 @@ func inWords(text string) error {
 		return ErrNoCheckpoints
 	}
 	head, chunk, ok := strings.Cut(text, "\n\n")
-	var total, from, to int64
-	if _, err := fmt.Sscanf(head, "Content length: %d\nShowing: %d..%d", &total, &from, &to); err != nil || !ok {
+	total, shown, _ := strings.Cut(head, "\n")
+	shown, _, _ = strings.Cut(shown, "\n")
+	total, isCut := strings.CutPrefix(total, "Content length: ")
+	from, to, _ := strings.Cut(strings.TrimPrefix(shown, "Showing: "), "..")
+	n, err1 := strconv.ParseInt(total, 10, 64)
+	a, err2 := strconv.ParseInt(from, 10, 64)
+	b, err3 := strconv.ParseInt(to, 10, 64)
+	if !ok || !isCut || errors.Join(err1, err2, err3) != nil {
 		return nil
 	}
-	return &cutText{&CutError{Shown: to - from, Total: total}, chunk}
+	return &cutText{&CutError{Shown: b - a, Total: n}, chunk}
 }
 
 // cutText is a CutError with the text that was shown.
