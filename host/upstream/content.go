@@ -1,62 +1,75 @@
 package upstream
 
 import (
+	"crypto/subtle"
 	"errors"
 	"io"
-	"log"
 	"math/rand/v2"
 )
 
-// blockSize is the period of the content before the index is mixed in.
-const blockSize = 1 << 20
+// The lengths of the two tables. They have no common factor, so their XOR
+// repeats after 64 GiB; together they fit a processor's second cache.
+const (
+	tableA = 256 << 10
+	tableB = tableA - 1
+)
 
-// block is random bytes. Byte i of any object is byte i of the endlessly
-// repeated block, XORed with the number of the repetition: no compressor with
-// a window below 1 MiB finds anything.
-type block [blockSize]byte
-
-func newBlock() *block {
-	b := new(block)
-	_, _ = rand.NewChaCha8([32]byte([]byte("capsem-bench hermetic origin 001"))).Read(b[:])
-	return b
+// source is what every object begins with: byte i is the XOR of two tables of
+// random bytes, each repeated for ever. No compressor finds anything in it,
+// any range of it starts at once, and it is made faster than a loopback
+// socket takes it.
+type source struct {
+	a [tableA]byte
+	b [tableB]byte
 }
 
-func (b *block) reader(size int64) io.ReadSeeker { return &content{block: b, size: size} }
+func newSource() *source {
+	s := new(source)
+	r := rand.NewChaCha8([32]byte([]byte("capsem-bench hermetic origin 001")))
+	_, _ = r.Read(s.a[:]) // never fails
+	_, _ = r.Read(s.b[:])
+	return s
+}
 
-// content reads the first size bytes of the content.
+// object returns the first size bytes.
+func (s *source) object(size int64) *content { return &content{source: s, size: size} }
+
+// content reads an object.
 type content struct {
-	block    *block
+	source   *source
 	size, at int64
 }
 
-func (c *content) Read(p []byte) (int, error) {
+// Read implements io.Reader.
+func (c *content) Read(p []byte) (n int, err error) {
 	if c.at >= c.size {
 		return 0, io.EOF
 	}
-	off := c.at % blockSize
-	n := int(min(int64(len(p)), c.size-c.at, blockSize-off))
-	mask := byte(c.at / blockSize)
-	src := c.block[off : off+int64(n)]
-	for i, v := range src {
-		p[i] = v ^ mask
+	p = p[:min(int64(len(p)), c.size-c.at)]
+	for n < len(p) {
+		a, b := c.source.a[c.at%tableA:], c.source.b[c.at%tableB:]
+		a = a[:min(len(a), len(p)-n)] // XORBytes takes the shorter one's length
+		m := subtle.XORBytes(p[n:], a, b)
+		n += m
+		c.at += int64(m)
 	}
-	c.at += int64(n)
 	return n, nil
 }
 
+// Seek implements io.Seeker.
 func (c *content) Seek(off int64, whence int) (int64, error) {
 	switch whence {
+	case io.SeekStart:
 	case io.SeekCurrent:
 		off += c.at
 	case io.SeekEnd:
 		off += c.size
+	default:
+		return 0, errors.New("seeking: no such origin")
 	}
 	if off < 0 {
-		return 0, errors.New("upstream: seek before the start")
+		return 0, errors.New("seeking before the start")
 	}
 	c.at = off
 	return off, nil
 }
-
-// quiet drops what net/http logs: clients that hang up are part of the work.
-func quiet() *log.Logger { return log.New(io.Discard, "", 0) }

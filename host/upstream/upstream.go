@@ -4,10 +4,10 @@
 //
 // It serves a page of the size of a search engine's front page, an object of
 // 100 MiB with its digest (RFC 9530), and objects of any size, over TLS with
-// certificates of its own authority or in the clear. Content is generated
-// from a fixed block and an index, so the origin holds one MiB of it and
-// never limits a download. It is no web server: no files, no logs, no limits
-// but those of net/http.
+// certificates of its own authority or in the clear; HTTP/1.1 only. Content
+// is computed from two small tables, so that a download costs no memory and
+// the origin does not limit it. It is no web server: no files, no logs, no
+// limits but those of net/http.
 package upstream
 
 import (
@@ -16,30 +16,22 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
-	"strconv"
-	"strings"
+	"sync"
 	"time"
 
 	"github.com/capsem/capsem-bench/internal/minter"
+	"github.com/capsem/capsem-bench/internal/wire"
 )
-
-// The objects with fixed contents.
-const (
-	ObjectPath = "/100MB.bin"
-	ObjectSize = 100 << 20
-	// ObjectSHA256 is the digest of the object, base64.
-	ObjectSHA256 = "d/xXRAzXJAuiAR+AOOenD4BxA4KJnQTe05aq94Fl3Mo="
-	maxBytes     = 1 << 30
-)
-
-// pageSize is near what www.google.com/ sends, uncompressed.
-const pageSize = 20 << 10
 
 // Config configures an origin.
 type Config struct {
-	// Faults adds paths under /fault/ that fail on purpose: half, reset, hang.
+	// Names get their certificates at once, so that the first request for one
+	// of them does not pay for it.
+	Names []string
+	// Faults adds the paths under /fault/, which fail on purpose.
 	Faults bool
 }
 
@@ -47,15 +39,22 @@ type Config struct {
 type Upstream struct {
 	authority *minter.Authority
 	handler   http.Handler
+	buffers   wire.Buffers
 }
 
-// New makes an origin with an authority of its own.
+// New makes an origin with an authority of its own. It fails on a name that
+// no host can have.
 func New(cfg Config) (*Upstream, error) {
-	authority, err := minter.New("capsem-bench upstream")
+	authority, err := minter.New("capsem-bench origin, made for one session")
 	if err != nil {
 		return nil, fmt.Errorf("upstream: %w", err)
 	}
-	return &Upstream{authority: authority, handler: handler(cfg)}, nil
+	for _, name := range cfg.Names {
+		if _, err := authority.Certificate(name); err != nil {
+			return nil, fmt.Errorf("upstream: %w", err)
+		}
+	}
+	return &Upstream{authority: authority, handler: newHandler(cfg)}, nil
 }
 
 // CAPEM returns the certificate of the authority that signs for all names.
@@ -64,118 +63,69 @@ func (u *Upstream) CAPEM() []byte { return u.authority.CAPEM() }
 // Handler returns what answers the requests, whatever their host.
 func (u *Upstream) Handler() http.Handler { return u.handler }
 
-// Serve answers over TLS until ctx ends. It closes the listener.
+// Serve answers over TLS until ctx ends, then returns nil; an error means
+// that the listener failed. It closes the listener and all connections.
 func (u *Upstream) Serve(ctx context.Context, ln net.Listener) error {
-	return u.serve(ctx, tls.NewListener(ln, &tls.Config{
+	return u.serve(ctx, tlsListener{ln, &u.buffers, &tls.Config{
 		GetCertificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
-			return u.authority.Certificate(name(h))
+			return u.authority.Certificate(nameOf(h))
 		},
-		NextProtos: []string{"http/1.1"},
-		MinVersion: tls.VersionTLS12,
-	}))
+		NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12, DynamicRecordSizingDisabled: true,
+	}})
 }
 
-// ServePlain answers plain HTTP until ctx ends. It closes the listener.
+// ServePlain is Serve without TLS.
 func (u *Upstream) ServePlain(ctx context.Context, ln net.Listener) error { return u.serve(ctx, ln) }
 
-// name is what the certificate is for: the SNI, else the address connected to.
-func name(h *tls.ClientHelloInfo) string {
+// tlsListener starts TLS on what it accepts; the first read shakes hands.
+type tlsListener struct {
+	net.Listener
+	buffers *wire.Buffers
+	config  *tls.Config
+}
+
+func (l tlsListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return wire.Server(wire.NewConn(c), l.config, l.buffers), nil
+}
+
+// nameOf is the SNI, else the address connected to: clients that want an
+// address send no name.
+func nameOf(h *tls.ClientHelloInfo) string {
 	if h.ServerName != "" {
 		return h.ServerName
 	}
 	host, _, err := net.SplitHostPort(h.Conn.LocalAddr().String())
 	if err != nil {
-		return "localhost"
+		return "localhost" // not a TCP socket
 	}
 	return host
 }
 
 func (u *Upstream) serve(ctx context.Context, ln net.Listener) error {
-	srv := &http.Server{Handler: u.handler, ReadHeaderTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: quiet()}
-	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
-	defer stop()
-	if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+	var open sync.WaitGroup
+	srv := &http.Server{
+		Handler: u.handler, BaseContext: func(net.Listener) context.Context { return ctx },
+		ReadHeaderTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
+		ErrorLog: log.New(io.Discard, "", 0), // clients that hang up are part of the work
+		ConnState: func(_ net.Conn, state http.ConnState) {
+			switch state {
+			case http.StateNew:
+				open.Add(1)
+			case http.StateClosed, http.StateHijacked:
+				open.Done()
+			}
+		},
+	}
+	defer context.AfterFunc(ctx, func() { _ = srv.Close() })()
+	err := srv.Serve(ln)
+	_ = srv.Close()
+	open.Wait()
+	if !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("upstream: %w", err)
 	}
 	return nil
-}
-
-func handler(cfg Config) http.Handler {
-	mux := http.NewServeMux()
-	page := page()
-	mux.HandleFunc("/{$}", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/html; charset=UTF-8")
-		w.Header().Set("Content-Length", strconv.Itoa(len(page)))
-		_, _ = w.Write(page)
-	})
-	mux.HandleFunc("/tiny", func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, `{"ok":true}`)
-	})
-	data := newBlock()
-	mux.HandleFunc(ObjectPath, func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Repr-Digest", "sha-256=:"+ObjectSHA256+":")
-		object(w, r, data, ObjectSize)
-	})
-	mux.HandleFunc("/bytes/{n}", func(w http.ResponseWriter, r *http.Request) {
-		n, err := strconv.ParseInt(r.PathValue("n"), 10, 64)
-		if err != nil || n < 0 || n > maxBytes {
-			http.Error(w, fmt.Sprintf("want a size from 0 to %d", maxBytes), http.StatusBadRequest)
-			return
-		}
-		object(w, r, data, n)
-	})
-	mux.HandleFunc("/status/{code}", func(w http.ResponseWriter, r *http.Request) {
-		code, err := strconv.Atoi(r.PathValue("code"))
-		if err != nil || code < 200 || code > 599 {
-			code = http.StatusBadRequest
-		}
-		w.WriteHeader(code)
-	})
-	if cfg.Faults {
-		faults(mux, data)
-	}
-	return mux
-}
-
-// object serves n bytes of content, whole or by range.
-func object(w http.ResponseWriter, r *http.Request, data *block, n int64) {
-	w.Header().Set("Content-Type", "application/octet-stream")
-	http.ServeContent(w, r, "", time.Time{}, data.reader(n))
-}
-
-// page is deterministic HTML of our own.
-func page() []byte {
-	const head = "<!doctype html>\n<html lang=\"en\"><head><title>capsem-bench origin</title></head><body>\n"
-	var b strings.Builder
-	b.WriteString(head)
-	for i := 0; b.Len() < pageSize; i++ {
-		fmt.Fprintf(&b, "<p id=\"p%d\">This page stands in for the front page of a search engine, line %d.</p>\n", i, i)
-	}
-	b.WriteString("</body></html>\n")
-	return []byte(b.String())
-}
-
-// faults are answers that go wrong in the way their path says.
-func faults(mux *http.ServeMux, data *block) {
-	mux.HandleFunc("/fault/half", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Length", strconv.Itoa(2*blockSize))
-		_, _ = io.CopyN(w, data.reader(blockSize), blockSize)
-		panic(http.ErrAbortHandler)
-	})
-	mux.HandleFunc("/fault/reset", func(w http.ResponseWriter, _ *http.Request) {
-		conn, _, err := http.NewResponseController(w).Hijack()
-		if err != nil {
-			panic(http.ErrAbortHandler)
-		}
-		raw := conn
-		if t, ok := conn.(*tls.Conn); ok {
-			raw = t.NetConn()
-		}
-		if t, ok := raw.(*net.TCPConn); ok {
-			_ = t.SetLinger(0) // close sends a reset
-		}
-		_ = raw.Close()
-	})
-	mux.HandleFunc("/fault/hang", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-	mux.HandleFunc("/fault/500", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) })
 }

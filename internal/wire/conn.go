@@ -185,6 +185,9 @@ func (c *Conn) flush() error {
 	return c.werr
 }
 
+// NetConn returns the connection below.
+func (c *Conn) NetConn() net.Conn { return c.Conn }
+
 // CloseWrite ends the sending side, if the connection below can.
 func (c *Conn) CloseWrite() error {
 	if cw, ok := c.Conn.(interface{ CloseWrite() error }); ok {

@@ -1,0 +1,97 @@
+package upstream
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The object of fixed content.
+const (
+	ObjectPath = "/100MB.bin"
+	ObjectSize = 100 << 20
+	// ObjectSHA256 is the digest of the object, base64.
+	ObjectSHA256 = "x9UD2PwYHePNa+gTHQeUMpBq3DCGiopzG8WP0wkig0w="
+)
+
+// MaxBytes is the largest object under /bytes/.
+const MaxBytes = 1 << 30
+
+// pageSize is near what www.google.com/ sends, uncompressed.
+const pageSize = 20 << 10
+
+// newHandler answers
+//
+//	/              a page of 20 KiB
+//	/100MB.bin     100 MiB, with Repr-Digest and ranges
+//	*/bytes/N      N bytes, with ranges
+//	/status/N      status N without a body
+//	/tiny          a few bytes of JSON
+//	/fault/...     what goes wrong, if asked for
+func newHandler(cfg Config) http.Handler {
+	page, data := page(), newSource()
+	mux := http.NewServeMux()
+	mux.HandleFunc("/{$}", func(w http.ResponseWriter, _ *http.Request) {
+		send(w, "text/html; charset=UTF-8", page)
+	})
+	mux.HandleFunc("/tiny", func(w http.ResponseWriter, _ *http.Request) {
+		send(w, "application/json", []byte(`{"ok":true}`))
+	})
+	mux.HandleFunc(ObjectPath, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Repr-Digest", "sha-256=:"+ObjectSHA256+":")
+		serve(w, r, data.object(ObjectSize))
+	})
+	mux.HandleFunc("/status/{code}", func(w http.ResponseWriter, r *http.Request) {
+		code, err := strconv.Atoi(r.PathValue("code"))
+		if err != nil || code < 200 || code > 599 {
+			code = http.StatusBadRequest
+		}
+		w.WriteHeader(code)
+	})
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { sized(w, r, data) })
+	if cfg.Faults {
+		addFaults(mux, data)
+	}
+	return mux
+}
+
+// sized serves /bytes/N under any prefix.
+func sized(w http.ResponseWriter, r *http.Request, data *source) {
+	dir, digits := path.Split(r.URL.Path)
+	if !strings.HasSuffix(dir, "/bytes/") {
+		http.NotFound(w, r)
+		return
+	}
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || n < 0 || n > MaxBytes {
+		http.Error(w, fmt.Sprintf("want a size from 0 to %d", MaxBytes), http.StatusBadRequest)
+		return
+	}
+	serve(w, r, data.object(n))
+}
+
+func serve(w http.ResponseWriter, r *http.Request, body io.ReadSeeker) {
+	w.Header().Set("Content-Type", "application/octet-stream")
+	http.ServeContent(w, r, "", time.Time{}, body)
+}
+
+func send(w http.ResponseWriter, contentType string, body []byte) {
+	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	_, _ = w.Write(body)
+}
+
+// page is HTML of our own, the same at all times.
+func page() []byte {
+	var b strings.Builder
+	b.WriteString("<!doctype html>\n<html lang=\"en\"><head><title>capsem-bench origin</title></head><body>\n")
+	for i := 0; b.Len() < pageSize; i++ {
+		fmt.Fprintf(&b, "<p id=\"p%d\">This page stands in for the front page of a search engine, line %d.</p>\n", i, i)
+	}
+	b.WriteString("</body></html>\n")
+	return []byte(b.String())
+}
