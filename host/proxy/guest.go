@@ -108,11 +108,7 @@ func (s *server) secure(ctx context.Context, g *guest) {
 	start := time.Now()
 	_ = g.SetDeadline(start.Add(s.p.limits.handshake))
 	t := wire.Server(g.wire, s.p.tls, &s.p.buffers)
-	err := t.HandshakeContext(context.WithValue(ctx, guestKey{}, g))
-	if err == nil {
-		err = g.named(t.ConnectionState().ServerName)
-	}
-	if err != nil {
+	if err := t.HandshakeContext(context.WithValue(ctx, guestKey{}, g)); err != nil {
 		s.p.cfg.Recorder.RecordRequest(Request{
 			Time: start, Domain: g.name(), Port: g.port, Decision: DecisionError, Process: g.process,
 			Duration: time.Since(start), MatchedRule: printable("TLS: " + err.Error()), ConnType: ConnTLS,

@@ -116,7 +116,7 @@ func New(cfg Config) (*Proxy, error) {
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.transport = p.newTransport()
 	p.tls = &tls.Config{
-		GetCertificate: p.certificate, NextProtos: []string{"http/1.1"},
+		GetConfigForClient: p.hello, GetCertificate: p.certificate, NextProtos: []string{"http/1.1"},
 		MinVersion: tls.VersionTLS12, DynamicRecordSizingDisabled: true,
 	}
 	return p, nil
@@ -191,14 +191,20 @@ func (p *Proxy) dialTLS(ctx context.Context, _, addr string) (net.Conn, error) {
 	return t, nil
 }
 
+// hello takes down the name before anything else can fail.
+func (p *Proxy) hello(h *tls.ClientHelloInfo) (*tls.Config, error) {
+	g, ok := h.Context().Value(guestKey{}).(*guest)
+	if !ok {
+		return nil, errors.New("a hello without a connection")
+	}
+	return nil, g.named(h.ServerName) // nil: the config that is in use
+}
+
 // certificate is for the SNI, else for what CONNECT named.
 func (p *Proxy) certificate(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	g, ok := h.Context().Value(guestKey{}).(*guest)
 	if !ok {
 		return nil, errors.New("a hello without a connection")
-	}
-	if err := g.named(h.ServerName); err != nil {
-		return nil, err
 	}
 	if g.sni != "" {
 		return p.authority.Certificate(g.sni)

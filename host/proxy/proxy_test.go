@@ -1,17 +1,14 @@
 package proxy
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/base64"
 	"errors"
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptrace"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -25,14 +22,13 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/capsem/capsem-bench/host/upstream"
-	"github.com/capsem/capsem-bench/internal/wire"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// rows keeps the records.
 type rows struct {
 	mu   sync.Mutex
 	list []Request
@@ -50,45 +46,74 @@ func (r *rows) all() []Request {
 	return append([]Request(nil), r.list...)
 }
 
-// bench is a proxy in front of a hermetic origin.
-type bench struct {
-	addr   string
-	ca     []byte
-	rows   rows
-	dials  atomic.Int64
-	served chan error
+// row waits for record n.
+func (r *rows) row(t testing.TB, n int) Request {
+	t.Helper()
+	require.Eventually(t, func() bool { return len(r.all()) > n }, 10*time.Second, time.Millisecond, "record %d", n)
+	return r.all()[n]
 }
 
-func start(t testing.TB) *bench {
+// bench is a proxy in front of a hermetic origin. Names below example.com
+// reach the origin's handler of the test, if it has one.
+type bench struct {
+	rows
+	proxy      *Proxy
+	addr       string
+	direct     string // of the origin's TLS listener
+	directPool *x509.CertPool
+	dials      atomic.Int64
+	stop       context.CancelFunc
+	served     chan error
+}
+
+func start(t testing.TB, handler http.HandlerFunc, change ...func(*Proxy)) *bench {
 	t.Helper()
-	b := &bench{served: make(chan error, 2)}
-	ctx, cancel := context.WithCancel(context.Background())
 	origin, err := upstream.New(upstream.Config{Faults: true})
 	require.NoError(t, err)
-	originLn := listen(t)
-	go func() { b.served <- origin.Serve(ctx, originLn) }()
-	roots := x509.NewCertPool()
-	require.True(t, roots.AppendCertsFromPEM(origin.CAPEM()))
-	p, err := New(Config{
-		Allow: []string{"www.google.com", "*.example.com", "down.test"},
-		Upstream: func(ctx context.Context, host string, _ int) (net.Conn, error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	b := &bench{stop: cancel, served: make(chan error, 1), directPool: x509.NewCertPool()}
+	require.True(t, b.directPool.AppendCertsFromPEM(origin.CAPEM()))
+	secure, plain, own := listen(t), listen(t), ""
+	if handler != nil {
+		srv := httptest.NewTLSServer(handler)
+		t.Cleanup(srv.Close)
+		b.directPool.AddCert(srv.Certificate())
+		own = srv.Listener.Addr().String()
+	}
+	b.direct = secure.Addr().String()
+	b.proxy, err = New(Config{
+		Allow: []string{"www.google.com", "*.example.com", "down.test", "127.0.0.1", "localhost"},
+		Upstream: func(ctx context.Context, host string, port int) (net.Conn, error) {
 			b.dials.Add(1)
-			if host == "down.test" {
+			addr := b.direct
+			switch {
+			case host == "down.test":
 				return nil, errors.New("connection refused")
+			case own != "" && strings.HasSuffix(host, ".example.com"):
+				addr = own
+			case port == 80:
+				addr = plain.Addr().String()
 			}
-			return new(net.Dialer).DialContext(ctx, "tcp", originLn.Addr().String())
+			return new(net.Dialer).DialContext(ctx, "tcp", addr)
 		},
-		UpstreamRoots: roots, Recorder: &b.rows,
+		UpstreamRoots: b.directPool, Recorder: &b.rows,
 	})
 	require.NoError(t, err)
+	for _, f := range change {
+		f(b.proxy)
+	}
 	ln := listen(t)
-	b.addr, b.ca = ln.Addr().String(), p.CAPEM()
-	go func() { b.served <- p.Serve(ctx, ln) }()
+	b.addr = ln.Addr().String()
+	origins := make(chan error, 2)
+	go func() { origins <- origin.Serve(ctx, secure) }()
+	go func() { origins <- origin.ServePlain(ctx, plain) }()
+	go func() { b.served <- b.proxy.Serve(ctx, ln) }()
 	t.Cleanup(func() {
 		cancel()
 		assert.NoError(t, <-b.served)
-		assert.NoError(t, <-b.served)
-		assert.NoError(t, p.Close())
+		assert.NoError(t, b.proxy.Close())
+		assert.NoError(t, <-origins)
+		assert.NoError(t, <-origins)
 	})
 	return b
 }
@@ -99,247 +124,189 @@ func listen(t testing.TB) net.Listener {
 	return ln
 }
 
-func (b *bench) tlsConfig(t testing.TB) *tls.Config {
-	roots := x509.NewCertPool()
-	require.True(t, roots.AppendCertsFromPEM(b.ca))
-	return &tls.Config{RootCAs: roots}
+func (b *bench) tlsConfig(name string) *tls.Config {
+	return &tls.Config{RootCAs: b.proxy.authority.Pool(), ServerName: name}
 }
 
-// client speaks through CONNECT.
+// client speaks through CONNECT, and plain HTTP in absolute form.
 func (b *bench) client(t testing.TB) *http.Client {
 	tr := &http.Transport{
-		TLSClientConfig: b.tlsConfig(t), MaxIdleConnsPerHost: 64,
-		Proxy: http.ProxyURL(&url.URL{Scheme: "http", Host: b.addr}),
+		TLSClientConfig: b.tlsConfig(""), MaxIdleConnsPerHost: 64, DisableCompression: true, ReadBufferSize: 64 << 10,
+		Proxy: http.ProxyURL(&url.URL{Scheme: "http", Host: b.addr}), ExpectContinueTimeout: 5 * time.Second,
 	}
 	t.Cleanup(tr.CloseIdleConnections)
 	return &http.Client{Transport: tr}
 }
 
-func get(t testing.TB, c *http.Client, url string) (int, []byte) {
+// dial connects to the proxy and sends text.
+func (b *bench) dial(t testing.TB, text string) net.Conn {
+	t.Helper()
+	c, err := net.Dial("tcp", b.addr)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = c.Close() })
+	require.NoError(t, c.SetDeadline(time.Now().Add(20*time.Second)))
+	_, err = io.WriteString(c, text)
+	require.NoError(t, err)
+	return c
+}
+
+// tls starts TLS for a name, after text.
+func (b *bench) tls(t testing.TB, text, name string) *tls.Conn {
+	t.Helper()
+	c := tls.Client(b.dial(t, text), b.tlsConfig(name))
+	require.NoError(t, c.Handshake())
+	return c
+}
+
+func get(t testing.TB, c *http.Client, url string) (*http.Response, string) {
 	t.Helper()
 	resp, err := c.Get(url)
 	require.NoError(t, err)
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
-	return resp.StatusCode, body
-}
-
-func (b *bench) row(t testing.TB, n int) Request {
-	t.Helper()
-	require.Eventually(t, func() bool { return len(b.rows.all()) > n }, 5*time.Second, time.Millisecond)
-	return b.rows.all()[n]
+	return resp, string(body)
 }
 
 func TestPolicy(t *testing.T) {
+	b := start(t, nil)
+	c := b.client(t)
 	tests := []struct {
 		name, url string
 		status    int
 		decision  string
 		rule      string
+		connType  string
 	}{
-		{"exact name", "https://www.google.com/?q=1", 200, DecisionAllowed, "www.google.com"},
-		{"below a suffix", "https://a.b.example.com/", 200, DecisionAllowed, "*.example.com"},
-		{"the suffix itself", "https://example.com/", 403, DecisionDenied, "default"},
-		{"another name", "https://evil.test/", 403, DecisionDenied, "default"},
-		{"upstream is down", "https://down.test/", 502, DecisionError, "connection refused"},
-		{"plain http", "http://www.google.com/", 400, DecisionAllowed, "www.google.com"}, // the origin speaks TLS only
-		{"plain http denied", "http://evil.test/", 403, DecisionDenied, "default"},
+		{"exact name", "https://www.google.com/?q=1", 200, DecisionAllowed, "www.google.com", ConnTLS},
+		{"below a suffix", "https://a.b.example.com/", 200, DecisionAllowed, "*.example.com", ConnTLS},
+		{"another port", "https://www.google.com:8443/", 200, DecisionAllowed, "www.google.com", ConnTLS},
+		{"an address", "https://127.0.0.1/", 200, DecisionAllowed, "127.0.0.1", ConnTLS},
+		{"the suffix itself", "https://example.com/", 403, DecisionDenied, "default", ConnTLS},
+		{"an ending that is no label", "https://badexample.com/", 403, DecisionDenied, "default", ConnTLS},
+		{"another name", "https://evil.test/", 403, DecisionDenied, "default", ConnTLS},
+		{"another address", "https://127.0.0.2/", 403, DecisionDenied, "default", ConnTLS},
+		{"upstream is down", "https://down.test/", 502, DecisionError, "connection refused", ConnTLS},
+		{"plain http", "http://www.google.com/", 200, DecisionAllowed, "www.google.com", ConnPlain},
+		{"plain http denied", "http://evil.test/", 403, DecisionDenied, "default", ConnPlain},
+		{"origin's own error", "https://www.google.com/fault/500", 500, DecisionAllowed, "www.google.com", ConnTLS},
+		{"a reset", "https://www.google.com/fault/reset", 502, DecisionError, "", ConnTLS},
 	}
-	for _, tt := range tests {
+	for i, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			b := start(t)
-			status, body := get(t, b.client(t), tt.url)
-			assert.Equal(t, tt.status, status)
-			if tt.status == 403 {
-				assert.True(t, strings.HasPrefix(string(body), "Capsem: request denied ("), "%s", body)
+			dials := b.dials.Load()
+			resp, body := get(t, c, tt.url)
+			assert.Equal(t, tt.status, resp.StatusCode)
+			switch tt.status {
+			case 403:
+				assert.Regexp(t, `^Capsem: request denied \(.+\)\n$`, body)
+				assert.Equal(t, dials, b.dials.Load(), "a denied name is never dialed")
+			case 502:
+				assert.Regexp(t, `^Capsem: upstream error \(.+\)\n$`, body)
 			}
-			row := b.row(t, 0)
+			row := b.row(t, i)
 			assert.Equal(t, tt.decision, row.Decision)
 			assert.Contains(t, row.MatchedRule, tt.rule)
 			assert.Equal(t, tt.status, row.Status)
 			assert.EqualValues(t, len(body), row.Received)
-			assert.Equal(t, "GET", row.Method)
-			if tt.decision == DecisionDenied {
-				assert.Zero(t, b.dials.Load(), "a denied name is never dialed")
-			}
+			assert.Equal(t, tt.connType, row.ConnType)
 		})
 	}
+}
+
+func TestMalformedAllowList(t *testing.T) {
+	for _, pattern := range []string{"", "*", "*.", "**.example.com", "a.*.example.com", "https://example.com", "example.com:443", "*.127.0.0.1", "ex ample"} {
+		_, err := New(Config{Allow: []string{pattern}})
+		require.Error(t, err, pattern)
+	}
+	p, err := New(Config{Allow: append(DefaultAllow(), "Upper.Example")})
+	require.NoError(t, err)
+	_, allowed := p.allow.match("upper.example")
+	assert.True(t, allowed)
+	require.NoError(t, p.Close())
 }
 
 func TestRecord(t *testing.T) {
-	b := start(t)
-	req, err := http.NewRequest(http.MethodPost, "https://www.google.com/tiny?a=b", strings.NewReader("hello"))
+	b := start(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Set-Cookie", "id=sesame")
+		w.Header().Set("Content-Type", "text/plain")
+		_, _ = io.WriteString(w, strings.Repeat("é", 3000))
+	})
+	before := time.Now()
+	conn := b.tls(t, "\x00CAPSEM_META:node \x1b[31mred\n", "x.example.com")
+	_, err := io.WriteString(conn, "POST /a%2Fb/../c?d=e&f HTTP/1.1\r\nHost: x.example.com\r\nContent-Length: 7\r\n"+
+		"Authorization: Bearer sesame\r\nCookie: sesame\r\nX-Api-Key: sesame\r\nX-Other: yes\r\n\r\nhel\x00\xfflo")
 	require.NoError(t, err)
-	req.Header.Set("Authorization", "Bearer sesame")
-	resp, err := b.client(t).Do(req)
-	require.NoError(t, err)
-	_, _ = io.Copy(io.Discard, resp.Body)
-	resp.Body.Close()
 	row := b.row(t, 0)
-	assert.Equal(t, "www.google.com", row.Domain)
-	assert.Equal(t, 443, row.Port)
-	assert.Equal(t, "/tiny", row.Path)
-	assert.Equal(t, "a=b", row.Query)
-	assert.EqualValues(t, 5, row.Sent)
-	assert.EqualValues(t, 11, row.Received)
-	assert.Equal(t, "hello", row.RequestPreview)
-	assert.Equal(t, `{"ok":true}`, row.ResponsePreview)
-	assert.Equal(t, "https-mitm", row.ConnType)
-	assert.Contains(t, row.RequestHeaders, "Authorization: (redacted)")
-	assert.NotContains(t, row.RequestHeaders, "sesame")
+	assert.WithinDuration(t, before, row.Time, time.Minute)
 	assert.Positive(t, row.Duration)
+	row.Time, row.Duration = time.Time{}, 0
+	assert.NotContains(t, row.RequestHeaders+row.ResponseHeaders, "sesame")
+	assert.Contains(t, row.ResponseHeaders, "Content-Type: text/plain\n")
+	assert.Contains(t, row.ResponseHeaders, "Set-Cookie: (redacted)\n")
+	row.ResponseHeaders = ""
+	assert.Equal(t, strings.Repeat("é", 2048), row.ResponsePreview)
+	row.ResponsePreview = ""
+	assert.Equal(t, Request{
+		Domain: "x.example.com", Port: 443, Decision: DecisionAllowed, Process: "node [31mred", Method: "POST",
+		Path: "/a%2Fb/../c", Query: "d=e&f", Status: 200, Sent: 7, Received: 6000, MatchedRule: "*.example.com",
+		RequestHeaders: "Host: x.example.com\nAuthorization: (redacted)\nContent-Length: 7\nCookie: (redacted)\nX-Api-Key: (redacted)\nX-Other: yes\n",
+		RequestPreview: "hel\uFFFD\uFFFDlo", ConnType: ConnTLS,
+	}, row)
 }
 
-// TestTransparent speaks TLS at once, after a metadata line.
-func TestTransparent(t *testing.T) {
-	b := start(t)
-	raw, err := net.Dial("tcp", b.addr)
-	require.NoError(t, err)
-	defer raw.Close()
-	_, err = io.WriteString(raw, "\x00CAPSEM_META:curl\n")
-	require.NoError(t, err)
-	cfg := b.tlsConfig(t)
-	cfg.ServerName = "www.google.com"
-	c := tls.Client(raw, cfg)
-	for _, host := range []string{"www.google.com", "a.example.com"} {
-		_, err = io.WriteString(c, "GET / HTTP/1.1\r\nHost: "+host+"\r\n\r\n")
-		require.NoError(t, err)
-		buf := make([]byte, 64<<10)
-		n, err := c.Read(buf)
-		require.NoError(t, err)
-		want := "HTTP/1.1 200 "
-		if host != "www.google.com" {
-			want = "HTTP/1.1 421 " // the tunnel is for another name
+func TestPreviewIsBoundedText(t *testing.T) {
+	tests := []struct{ in, want string }{
+		{"", ""},
+		{"plain", "plain"},
+		{strings.Repeat("a", maxPreview+1), strings.Repeat("a", maxPreview)},
+		{strings.Repeat("a", maxPreview-1) + "€", strings.Repeat("a", maxPreview-1)},
+		{strings.Repeat("a", maxPreview-3) + "€", strings.Repeat("a", maxPreview-3) + "€"},
+		{"\x00", "\uFFFD"},
+		{"a\xff\xfeb", "a\uFFFDb"},
+	}
+	for _, tt := range tests {
+		var p preview
+		for _, c := range []byte(tt.in) {
+			p.add([]byte{c})
 		}
-		assert.True(t, strings.HasPrefix(string(buf[:n]), want), "%.60s", buf[:n])
-		if host == "www.google.com" {
-			drainPage(t, c, buf[:n])
-		}
+		assert.Equal(t, tt.want, p.text())
 	}
-	assert.Equal(t, "curl", b.row(t, 0).Process)
-	assert.Equal(t, DecisionDenied, b.row(t, 1).Decision)
+	var noise preview
+	noise.add([]byte(strings.Repeat("\xffa", maxPreview)))
+	assert.LessOrEqual(t, len(noise.text()), maxPreview)
 }
 
-// drainPage reads the rest of the front page, which ends with its last tag.
-func drainPage(t *testing.T, r io.Reader, got []byte) {
-	buf := make([]byte, 4096)
-	for !bytes.Contains(got, []byte("</html>")) {
-		n, err := r.Read(buf)
+func TestHeaderTextIsBounded(t *testing.T) {
+	h := http.Header{"A": {"1"}, "B": {strings.Repeat("x", maxHeaders)}, "C": {"\xff"}}
+	assert.Equal(t, "Host: h\nA: 1\n", headerText("h", h))
+	delete(h, "B")
+	assert.Equal(t, "A: 1\nC: \uFFFD\n", headerText("", h))
+}
+
+// TestNothingIsWritten has the whole of the package's tests in mind: the
+// sources must not be able to write the key.
+func TestNothingIsWritten(t *testing.T) {
+	for _, dir := range []string{".", "../../internal/minter", "../../internal/wire"} {
+		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		require.NoError(t, err)
-		got = append(got, buf[:n]...)
-	}
-}
-
-func TestKeepAliveBothWays(t *testing.T) {
-	b := start(t)
-	c := b.client(t)
-	var reused int
-	for range 20 {
-		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) {
-			if i.Reused {
-				reused++
+		require.NotEmpty(t, files)
+		for _, name := range files {
+			if strings.HasSuffix(name, "_test.go") {
+				continue
 			}
-		}})
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://www.google.com/", nil)
-		require.NoError(t, err)
-		resp, err := c.Do(req)
-		require.NoError(t, err)
-		_, _ = io.Copy(io.Discard, resp.Body)
-		resp.Body.Close()
-	}
-	assert.Equal(t, 19, reused)
-	assert.EqualValues(t, 1, b.dials.Load())
-}
-
-func TestDownloadAndUpload(t *testing.T) {
-	b := start(t)
-	c := b.client(t)
-	resp, err := c.Get("https://www.google.com" + upstream.ObjectPath)
-	require.NoError(t, err)
-	defer resp.Body.Close()
-	h := sha256.New()
-	n, err := io.Copy(h, resp.Body)
-	require.NoError(t, err)
-	assert.EqualValues(t, upstream.ObjectSize, n)
-	assert.Equal(t, upstream.ObjectSHA256, base64.StdEncoding.EncodeToString(h.Sum(nil)))
-	assert.Equal(t, "sha-256=:"+upstream.ObjectSHA256+":", resp.Header.Get("Repr-Digest"))
-
-	const size = 64 << 20
-	up, err := c.Post("https://www.google.com/", "application/octet-stream", io.LimitReader(zeros{}, size)) // chunked
-	require.NoError(t, err)
-	_, _ = io.Copy(io.Discard, up.Body)
-	up.Body.Close()
-	assert.EqualValues(t, upstream.ObjectSize, b.row(t, 0).Received)
-}
-
-type zeros struct{}
-
-func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
-
-func TestBrokenBody(t *testing.T) {
-	b := start(t)
-	resp, err := b.client(t).Get("https://www.google.com/fault/half")
-	require.NoError(t, err)
-	_, err = io.Copy(io.Discard, resp.Body)
-	resp.Body.Close()
-	require.Error(t, err, "half a body is never a whole one")
-	row := b.row(t, 0)
-	assert.Equal(t, DecisionError, row.Decision)
-}
-
-func TestConcurrent(t *testing.T) {
-	b := start(t)
-	c := b.client(t)
-	var g errgroup.Group
-	for range 64 {
-		g.Go(func() error {
-			for range 5 {
-				resp, err := c.Get("https://www.google.com/tiny")
-				if err != nil {
-					return err
-				}
-				_, err = io.Copy(io.Discard, resp.Body)
-				resp.Body.Close()
-				if err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-	}
-	require.NoError(t, g.Wait())
-	b.row(t, 319)
-}
-
-func TestGarbage(t *testing.T) {
-	for name, text := range map[string]string{
-		"nothing":        "",
-		"noise":          "\x01\x02\x03\xff\r\n\r\n",
-		"cut TLS":        "\x16\x03\x01\x00\x05hello",
-		"no SNI":         "\x16\x03\x01\x02\x00\x01",
-		"long metadata":  "\x00CAPSEM_META:" + strings.Repeat("x", 64<<10),
-		"CONNECT noise":  "CONNECT \xff\xfe HTTP/1.1\r\n\r\n",
-		"CONNECT port":   "CONNECT www.google.com:99999 HTTP/1.1\r\n\r\n",
-		"CONNECT header": "CONNECT a:1 HTTP/1.1\r\nX: " + strings.Repeat("y", 128<<10) + "\r\n\r\n",
-		"two hosts":      "GET / HTTP/1.1\r\nHost: www.google.com\r\nHost: evil.test\r\n\r\n",
-	} {
-		t.Run(name, func(t *testing.T) {
-			b := start(t)
-			c, err := net.Dial("tcp", b.addr)
+			text, err := os.ReadFile(name)
 			require.NoError(t, err)
-			defer c.Close()
-			_, _ = io.WriteString(c, text)
-			_ = c.(*net.TCPConn).CloseWrite() // the proxy may have hung up already
-			require.NoError(t, c.SetReadDeadline(time.Now().Add(10*time.Second)))
-			answer, err := io.ReadAll(c)
-			if err == nil {
-				assert.NotContains(t, string(answer), "200 OK")
-			}
-			status, _ := get(t, b.client(t), "https://www.google.com/tiny")
-			assert.Equal(t, 200, status, "the proxy goes on")
-		})
+			assert.NotContains(t, string(text), "\"os\"", name)
+			assert.NotContains(t, string(text), "x509.MarshalPKCS8PrivateKey", name)
+			assert.NotContains(t, string(text), "x509.MarshalECPrivateKey", name)
+		}
 	}
+	p, err := New(Config{})
+	require.NoError(t, err)
+	assert.NotContains(t, string(p.CAPEM()), "PRIVATE")
+	require.NoError(t, p.Close())
 }
 
 func TestCurl(t *testing.T) {
@@ -347,56 +314,26 @@ func TestCurl(t *testing.T) {
 	if err != nil {
 		t.Skip("no curl in PATH; install curl")
 	}
-	b := start(t)
+	b := start(t, nil)
 	ca := filepath.Join(t.TempDir(), "ca.pem")
-	require.NoError(t, os.WriteFile(ca, b.ca, 0o600))
-	out, err := exec.Command(curl, "-sS", "--proxy", "http://"+b.addr, "--cacert", ca, "-o", os.DevNull,
-		"-w", "%{http_code} %{size_download}", "https://www.google.com"+upstream.ObjectPath).CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	assert.Equal(t, "200 104857600", string(out))
-}
-
-func FuzzGreet(f *testing.F) {
-	f.Add([]byte("CONNECT a.example.com:443 HTTP/1.1\r\n\r\n\x16"))
-	f.Add([]byte("\x00CAPSEM_META:node\n\x16\x03"))
-	f.Add([]byte("GET / HTTP/1.1\r\n\r\n"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		c := wire.NewConn(fakeConn{r: bytes.NewReader(data)})
-		process, secure, err := greet(c)
-		if err != nil {
-			return
-		}
-		require.LessOrEqual(t, len(process), 4096)
-		rest, err := io.ReadAll(c)
-		require.NoError(t, err)
-		require.True(t, bytes.HasSuffix(data, rest))
-		require.Equal(t, secure, rest[0] == 0x16)
-	})
-}
-
-// fakeConn is a connection that has already sent everything.
-type fakeConn struct {
-	net.Conn
-	r io.Reader
-}
-
-func (c fakeConn) Read(p []byte) (int, error)  { return c.r.Read(p) }
-func (c fakeConn) Write(p []byte) (int, error) { return len(p), nil }
-
-func BenchmarkGet(b *testing.B) {
-	p := start(b)
-	c := p.client(b)
-	b.SetParallelism(32)
-	b.ResetTimer()
-	b.RunParallel(func(pb *testing.PB) {
-		for pb.Next() {
-			resp, err := c.Get("https://www.google.com/tiny")
-			if err != nil {
-				b.Error(err)
-				return
-			}
-			_, _ = io.Copy(io.Discard, resp.Body)
-			resp.Body.Close()
-		}
-	})
+	require.NoError(t, os.WriteFile(ca, b.proxy.CAPEM(), 0o600))
+	tests := []struct {
+		want string
+		args []string
+	}{
+		{"200 104857600", []string{"--proxy", "http://" + b.addr, "https://www.google.com" + upstream.ObjectPath}},
+		{"200 11", []string{"--connect-to", "www.google.com:443:" + b.addr, "https://www.google.com/tiny"}}, // transparent
+		{"200 11", []string{"--proxy", "http://" + b.addr, "http://www.google.com/tiny"}},
+		{"200 11", []string{"--proxy", "http://" + b.addr, "--proxytunnel", "http://www.google.com/tiny"}},
+		{"403 60", []string{"--proxy", "http://" + b.addr, "https://evil.test/"}},
+		{"200 0", []string{"--proxy", "http://" + b.addr, "-I", "https://www.google.com/tiny"}},
+	}
+	for _, tt := range tests {
+		args := append([]string{"-sS", "--max-time", "60", "--cacert", ca, "-o", os.DevNull, "-w", "%{http_code} %{size_download}"}, tt.args...)
+		cmd := exec.Command(curl, args...)
+		cmd.Env = []string{"HOME=" + t.TempDir()} // no proxy settings of the user's
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		assert.Equal(t, tt.want, string(out), "%q", tt.args)
+	}
 }
