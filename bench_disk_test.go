@@ -79,7 +79,7 @@ func checkRoom(dir string, need int64) error {
 
 // seqWrite writes the file in 1 MiB blocks with one fdatasync at the end,
 // which is inside the timer.
-func (d disk) seqWrite(_ context.Context, name string) (s record.Samples, st record.Status, err error) {
+func (d disk) seqWrite(ctx context.Context, name string) (s record.Samples, st record.Status, err error) {
 	f, err := os.Create(name)
 	if err != nil {
 		return s, st, err
@@ -89,7 +89,7 @@ func (d disk) seqWrite(_ context.Context, name string) (s record.Samples, st rec
 	times := make([]int64, len(offsets))
 	src := guest.NewSource(guest.Seed(), catalogue.SeqBlock)
 	start := time.Now()
-	elapsed, err := guest.WriteLoop(int(f.Fd()), src, offsets, times, nil)
+	elapsed, err := guest.WriteLoop(ctx, int(f.Fd()), src, offsets, times, nil)
 	if err != nil {
 		return s, st, err
 	}
@@ -102,16 +102,16 @@ func (d disk) seqWrite(_ context.Context, name string) (s record.Samples, st rec
 }
 
 // seqRead reads a written file back, cold.
-func (d disk) seqRead(_ context.Context, name string) (s record.Samples, st record.Status, err error) {
-	if err := writeFile(name, d.size, catalogue.SeqBlock); err != nil {
+func (d disk) seqRead(ctx context.Context, name string) (s record.Samples, st record.Status, err error) {
+	if err := writeFile(ctx, name, d.size, catalogue.SeqBlock); err != nil {
 		return s, st, err
 	}
-	return readSequential(name)
+	return readSequential(ctx, name)
 }
 
 // randWrite writes 4 KiB blocks at random, each followed by fdatasync.
-func (d disk) randWrite(_ context.Context, name string) (s record.Samples, st record.Status, err error) {
-	if err := writeFile(name, catalogue.DiskRandBytes, catalogue.SeqBlock); err != nil {
+func (d disk) randWrite(ctx context.Context, name string) (s record.Samples, st record.Status, err error) {
+	if err := writeFile(ctx, name, catalogue.DiskRandBytes, catalogue.SeqBlock); err != nil {
 		return s, st, err
 	}
 	f, err := os.OpenFile(name, os.O_WRONLY, 0)
@@ -123,7 +123,7 @@ func (d disk) randWrite(_ context.Context, name string) (s record.Samples, st re
 	times := make([]int64, len(offsets))
 	src := guest.NewSource(guest.Seed()+1, catalogue.RandBlock)
 	start := time.Now()
-	elapsed, err := guest.WriteLoop(int(f.Fd()), src, offsets, times, guest.Datasync)
+	elapsed, err := guest.WriteLoop(ctx, int(f.Fd()), src, offsets, times, guest.Datasync)
 	if err != nil {
 		return s, st, err
 	}
@@ -131,8 +131,8 @@ func (d disk) randWrite(_ context.Context, name string) (s record.Samples, st re
 }
 
 // randRead reads 4 KiB blocks at random from a file that has real data.
-func (d disk) randRead(_ context.Context, name string) (s record.Samples, st record.Status, err error) {
-	if err := writeFile(name, catalogue.DiskRandBytes, catalogue.SeqBlock); err != nil {
+func (d disk) randRead(ctx context.Context, name string) (s record.Samples, st record.Status, err error) {
+	if err := writeFile(ctx, name, catalogue.DiskRandBytes, catalogue.SeqBlock); err != nil {
 		return s, st, err
 	}
 	f, err := os.Open(name)
@@ -148,7 +148,7 @@ func (d disk) randRead(_ context.Context, name string) (s record.Samples, st rec
 	}
 	st = guest.Drop([]string{name})
 	start := time.Now()
-	read, elapsed, err := guest.ReadLoop(int(f.Fd()), buf, offsets, times)
+	read, elapsed, err := guest.ReadLoop(ctx, int(f.Fd()), buf, offsets, times)
 	if err != nil {
 		return s, st, err
 	}
@@ -156,7 +156,7 @@ func (d disk) randRead(_ context.Context, name string) (s record.Samples, st rec
 }
 
 // writeFile makes a file of incompressible data whose every block is on disk.
-func writeFile(name string, size, block int64) error {
+func writeFile(ctx context.Context, name string, size, block int64) error {
 	f, err := os.Create(name)
 	if err != nil {
 		return err
@@ -164,7 +164,7 @@ func writeFile(name string, size, block int64) error {
 	defer f.Close()
 	offsets := guest.Sequential(size, block)
 	src := guest.NewSource(guest.Seed(), int(block))
-	if _, err := guest.WriteLoop(int(f.Fd()), src, offsets, make([]int64, len(offsets)), nil); err != nil {
+	if _, err := guest.WriteLoop(ctx, int(f.Fd()), src, offsets, make([]int64, len(offsets)), nil); err != nil {
 		return fmt.Errorf("preparing %s: %w", name, err)
 	}
 	if err := f.Sync(); err != nil {
@@ -174,7 +174,7 @@ func writeFile(name string, size, block int64) error {
 }
 
 // readSequential reads a whole file in 1 MiB blocks, cold.
-func readSequential(name string) (s record.Samples, st record.Status, err error) {
+func readSequential(ctx context.Context, name string) (s record.Samples, st record.Status, err error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return s, st, err
@@ -189,7 +189,7 @@ func readSequential(name string) (s record.Samples, st record.Status, err error)
 	buf := make([]byte, catalogue.SeqBlock)
 	st = guest.Drop([]string{name})
 	start := time.Now()
-	read, elapsed, err := guest.ReadLoop(int(f.Fd()), buf, offsets, times)
+	read, elapsed, err := guest.ReadLoop(ctx, int(f.Fd()), buf, offsets, times)
 	if err == nil && read != info.Size() {
 		err = fmt.Errorf("read %d of %d bytes of %s", read, info.Size(), name)
 	}

@@ -17,7 +17,7 @@ import (
 // image do the same work.
 func BenchmarkRootfs(b *testing.B) {
 	dirs := catalogue.ScanDirs()
-	files, unreadable := guest.Scan(dirs, catalogue.RandBlock)
+	files, unreadable := guest.Scan(guest.Context(), dirs, catalogue.RandBlock)
 	largest, found := guest.Largest(files)
 	r := rootfs{files: files, largest: largest.Path}
 	if !found {
@@ -40,11 +40,11 @@ type rootfs struct {
 }
 
 // seqRead reads the largest file in 1 MiB blocks, cold.
-func (r rootfs) seqRead(context.Context) (record.Samples, record.Status, error) {
+func (r rootfs) seqRead(ctx context.Context) (record.Samples, record.Status, error) {
 	if r.err != nil {
 		return record.Samples{}, record.Status{}, r.err
 	}
-	return readSequential(r.largest)
+	return readSequential(ctx, r.largest)
 }
 
 // randRead reads 4 KiB from 5,000 places over all files, cold. As in Capsem's

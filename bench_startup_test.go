@@ -3,8 +3,8 @@ package capsembench
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
-	"time"
 
 	"github.com/capsem/capsem-bench/internal/catalogue"
 	"github.com/capsem/capsem-bench/internal/guest"
@@ -20,46 +20,52 @@ func BenchmarkStartup(b *testing.B) {
 	}
 }
 
+// coldStarts runs one command three times. The first that goes wrong ends
+// the pass.
 func coldStarts(cli string) guest.Pass {
 	argv := []string{cli, "--version"}
 	return func(ctx context.Context) (s record.Samples, st record.Status, err error) {
 		s.Command, st.Command = argv, argv
-		files, ok := guest.ProgramFiles(cli)
+		program, ok := guest.FindProgram(cli)
 		if !ok {
 			return s, st, guest.SkipError(cli + " is not in PATH")
 		}
-		var rss int64
-		var user, sys time.Duration
+		var total guest.Result
 		for range catalogue.StartupRuns {
-			st = colder(st, guest.Drop(files))
+			drop := guest.DropProgram(program)
+			guest.Slim()
 			res, err := guest.Exec(ctx, guest.CLITimeout(), "", argv...)
 			if err != nil {
 				s.Failed++
 				return s, st, fmt.Errorf("%s --version: %w", cli, err)
 			}
-			if s.StartNS == 0 {
+			if s.Count == 0 {
 				s.StartNS = res.Start.UnixNano()
 			}
 			s.Count++
-			s.ElapsedNS += int64(res.Elapsed)
 			s.Values = append(s.Values, int64(res.Elapsed))
-			user, sys, rss = user+res.User, sys+res.Sys, max(rss, res.MaxRSS)
+			s.ElapsedNS += int64(res.Elapsed)
+			total.User, total.Sys, total.MaxRSS = total.User+res.User, total.Sys+res.Sys, max(total.MaxRSS, res.MaxRSS)
+			st = colder(st, drop)
 		}
+		if total.MaxRSS <= guest.PeakRSS() {
+			st.Doubts = append(st.Doubts, "peak memory is below what can be told; maxrss-B is a bound")
+		}
+		s.Latency = guest.Summarize(slices.Clone(s.Values))
 		n := float64(s.Count)
-		s.Latency = guest.Summarize(append([]int64(nil), s.Values...))
 		s.Metrics = map[string]float64{
 			"ns/op": float64(s.ElapsedNS) / n, "min-ns": s.Latency.Min, "max-ns": s.Latency.Max,
-			"user-ns": float64(user) / n, "sys-ns": float64(sys) / n, "maxrss-B": float64(rss),
+			"user-ns": float64(total.User) / n, "sys-ns": float64(total.Sys) / n, "maxrss-B": float64(total.MaxRSS),
 		}
 		return s, st, nil
 	}
 }
 
-// colder keeps the least cold of several starts.
-func colder(old, new record.Status) record.Status {
+// colder keeps the least cold of several starts, and the command.
+func colder(old, next record.Status) record.Status {
 	if old.Cache != "" && old.Cache != record.CacheCold {
 		return old
 	}
-	new.Command = old.Command
-	return new
+	next.Command = old.Command
+	return next
 }

@@ -1,6 +1,7 @@
 package guest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -15,8 +16,8 @@ import (
 // ReadLoop reads len(buf) bytes at each offset with pread(2) and stores the
 // time of each access in ns. Nothing but the call and one clock reading is
 // inside the timer; the times add up to elapsed. A short read is an error
-// unless the file ends there. It returns the bytes read.
-func ReadLoop(fd int, buf []byte, offsets, times []int64) (read int64, elapsed time.Duration, err error) {
+// unless it is the last. It returns the bytes read.
+func ReadLoop(ctx context.Context, fd int, buf []byte, offsets, times []int64) (read int64, elapsed time.Duration, err error) {
 	start := time.Now()
 	last := time.Duration(0)
 	for i, off := range offsets {
@@ -30,6 +31,9 @@ func ReadLoop(fd int, buf []byte, offsets, times []int64) (read int64, elapsed t
 		}
 		if n < len(buf) && i < len(offsets)-1 {
 			return read, now, fmt.Errorf("reading at %d: got %d of %d bytes: %w", off, n, len(buf), io.ErrUnexpectedEOF)
+		}
+		if ctx.Err() != nil { // one atomic load
+			return read, now, ctx.Err()
 		}
 	}
 	return read, last, nil
@@ -63,8 +67,11 @@ func pwrite(fd int, buf []byte, off int64) error {
 // WriteLoop writes one block of the source at each offset with pwrite(2),
 // calls sync after each, and stores the time of both in ns. The block is made
 // outside the timer. sync may be nil.
-func WriteLoop(fd int, src *Source, offsets, times []int64, sync func(fd int) error) (elapsed time.Duration, err error) {
+func WriteLoop(ctx context.Context, fd int, src *Source, offsets, times []int64, sync func(fd int) error) (elapsed time.Duration, err error) {
 	for i, off := range offsets {
+		if ctx.Err() != nil {
+			return elapsed, ctx.Err()
+		}
 		block := src.Next()
 		start := time.Now()
 		err := pwrite(fd, block, off)
@@ -154,21 +161,30 @@ func Seed() uint64 { return seed() }
 // measures memset, not a disk. Filesystems that report no blocks at all
 // cannot be checked and pass.
 func Allocated(f *os.File) error {
-	var st unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+	size, have, err := blocks(f)
+	if err == nil && have < size { // ZFS counts blocks when a transaction group ends
+		syscall.Sync()
+		size, have, err = blocks(f)
+	}
+	if err != nil || have == 0 || have >= size {
 		return err
 	}
-	if have := st.Blocks * 512; have > 0 && have < st.Size {
-		return InvalidError(fmt.Sprintf("file of %d bytes has %d allocated: it is sparse or compressed", st.Size, have))
+	return InvalidError(fmt.Sprintf("file of %d bytes has %d allocated: it is sparse or compressed", size, have))
+}
+
+func blocks(f *os.File) (size, allocated int64, err error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return 0, 0, fmt.Errorf("fstat: %w", err)
 	}
-	return nil
+	return st.Size, st.Blocks * 512, nil
 }
 
 // Room returns how many bytes an ordinary user can still write under dir.
 func Room(dir string) (int64, error) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(dir, &st); err != nil {
-		return 0, err
+		return 0, fmt.Errorf("statfs %s: %w", dir, err)
 	}
 	return int64(st.Bavail) * int64(st.Bsize), nil
 }

@@ -14,32 +14,41 @@ import (
 // a file's header page often comes back while it is being looked at.
 const coldShare = 0.01
 
-// dropCaches is where root drops the page cache, dentries and inodes.
-const dropCaches = "/proc/sys/vm/drop_caches"
-
-// Drop writes back and drops the cached pages of the files and proves it. The
-// files that cannot be opened count as neither cold nor warm. Without root
-// only the pages of the files themselves are dropped, not the metadata.
+// Drop writes back and drops the cached pages of the files and proves it.
+// Files that cannot be opened count neither way. Root drops the whole cache
+// with all metadata; anyone else the pages of these files alone.
+//
+// The proof opens the files and so reads their inodes again. As root they are
+// dropped once more after it: that can only make a cache colder.
 func Drop(files []string) record.Status {
-	var st record.Status
 	unix.Sync()
-	if err := os.WriteFile(dropCaches, []byte("3\n"), 0); err == nil {
-		st.Dropped = "drop_caches"
-	} else {
-		st.Dropped = "fadvise"
-		for _, name := range files {
-			_ = withFile(name, func(f *os.File, _ int64) error {
-				return unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
-			})
-		}
+	if dropAll() != nil {
+		advise(files)
+		return prove(files, droppedFiles)
 	}
-	prove(&st, files)
+	st := prove(files, droppedAll)
+	if st.Cache == record.CacheWarm { // pages in a CPU's batch are passed over
+		advise(files)
+		st = prove(files, droppedAll)
+	}
+	_ = dropAll()
 	return st
 }
 
+// dropAll drops the page cache, dentries and inodes. Only root may.
+func dropAll() error { return os.WriteFile("/proc/sys/vm/drop_caches", []byte("3\n"), 0) }
+
+func advise(files []string) {
+	for _, name := range files {
+		_ = withFile(name, func(f *os.File, _ int64) error {
+			return unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
+		})
+	}
+}
+
 // prove counts the pages of the files that are in the page cache.
-func prove(st *record.Status, files []string) {
-	st.Cache = record.CacheCold
+func prove(files []string, dropped string) record.Status {
+	st := record.Status{Cache: record.CacheCold, Dropped: dropped}
 	for _, name := range files {
 		err := withFile(name, func(f *os.File, size int64) error {
 			n, err := resident(f, size)
@@ -48,8 +57,7 @@ func prove(st *record.Status, files []string) {
 			return err
 		})
 		if err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, os.ErrPermission) {
-			st.Cache = record.CacheUnverified
-			return
+			return record.Status{Cache: record.CacheUnverified, Dropped: dropped}
 		}
 	}
 	switch {
@@ -58,6 +66,7 @@ func prove(st *record.Status, files []string) {
 	case float64(st.Resident) > coldShare*float64(st.Pages):
 		st.Cache = record.CacheWarm
 	}
+	return st
 }
 
 func withFile(name string, f func(*os.File, int64) error) error {
@@ -81,19 +90,43 @@ func pages(size int64) int64 {
 	return (size + p - 1) / p
 }
 
+// errHidden says that the kernel does not tell this user what is cached.
+var errHidden = errors.New("only the file's owner may see what is cached")
+
 // resident returns how many pages of the file are in the page cache: by
-// cachestat(2) of Linux 6.5, else by mincore(2).
+// cachestat(2) of Linux 6.5, else by mincore(2). On overlayfs cachestat looks
+// at an inode that never has pages; mincore sees the file below.
 func resident(f *os.File, size int64) (int64, error) {
-	crange := unix.CachestatRange{Off: 0, Len: uint64(size)}
-	var cstat unix.Cachestat_t
-	err := unix.Cachestat(uint(f.Fd()), &crange, &cstat, 0)
-	if err == nil {
-		return int64(cstat.Cache), nil
+	if filesystemOf(f) != unix.OVERLAYFS_SUPER_MAGIC {
+		crange := unix.CachestatRange{Off: 0, Len: uint64(size)}
+		var cstat unix.Cachestat_t
+		if unix.Cachestat(uint(f.Fd()), &crange, &cstat, 0) == nil {
+			return int64(cstat.Cache), nil
+		}
 	}
-	if !errors.Is(err, unix.ENOSYS) && !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.EPERM) {
-		return 0, fmt.Errorf("cachestat %s: %w", f.Name(), err)
+	if !maySee(f) {
+		return 0, errHidden // mincore would call every page resident
 	}
 	return mincore(f, size)
+}
+
+func filesystemOf(f *os.File) int64 {
+	var st unix.Statfs_t
+	if unix.Fstatfs(int(f.Fd()), &st) != nil {
+		return 0
+	}
+	return int64(st.Type)
+}
+
+// maySee asks what the kernel asks before mincore tells the truth: root, the
+// owner, or someone who may write the file.
+func maySee(f *os.File) bool {
+	var st unix.Stat_t
+	euid := os.Geteuid()
+	if euid == 0 || unix.Fstat(int(f.Fd()), &st) == nil && int(st.Uid) == euid {
+		return true
+	}
+	return unix.Access(f.Name(), unix.W_OK) == nil
 }
 
 func mincore(f *os.File, size int64) (int64, error) {

@@ -1,6 +1,8 @@
 package guest
 
 import (
+	"context"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -15,30 +17,33 @@ type File struct {
 	Size int64
 }
 
-// maxFiles bounds the list; a distribution has some 10,000 files there.
-const maxFiles = 1_000_000
+// maxFiles bounds the list, and so the memory: a distribution with compilers
+// has some 30,000 files there.
+const maxFiles = 200_000
 
 // Scan returns the regular files of at least minSize bytes under dirs, sorted
 // by path, each inode once, and how many entries could not be looked at.
 // Symbolic links are not followed; a missing directory has no files.
-func Scan(dirs []string, minSize int64) (files []File, unreadable int64) {
-	seen := make(map[[2]uint64]bool)
+func Scan(ctx context.Context, dirs []string, minSize int64) (files []File, unreadable int64) {
+	seen := make(map[inode]bool)
 	for _, dir := range dirs {
 		_ = filepath.WalkDir(resolve(dir), func(path string, d fs.DirEntry, err error) error {
-			if err != nil {
-				if !os.IsNotExist(err) {
-					unreadable++
-				}
+			switch {
+			case ctx.Err() != nil || len(files) >= maxFiles:
+				return fs.SkipAll
+			case errors.Is(err, fs.ErrNotExist):
+				return nil // a missing directory, or one that just went
+			case err != nil:
+				unreadable++
 				return nil
-			}
-			if !d.Type().IsRegular() || len(files) >= maxFiles {
+			case !d.Type().IsRegular():
 				return nil
 			}
 			info, err := d.Info()
 			switch {
 			case err != nil:
 				unreadable++ // vanished between the listing and the look
-			case info.Size() >= minSize && !linked(info, seen):
+			case info.Size() >= minSize && first(info, seen):
 				files = append(files, File{path, info.Size()})
 			}
 			return nil
@@ -48,8 +53,7 @@ func Scan(dirs []string, minSize int64) (files []File, unreadable int64) {
 	return files, unreadable
 }
 
-// resolve follows a scan directory that is itself a link, as /usr/lib is on
-// some systems.
+// resolve follows a scan directory that is itself a link.
 func resolve(dir string) string {
 	if path, err := filepath.EvalSymlinks(dir); err == nil {
 		return path
@@ -57,32 +61,38 @@ func resolve(dir string) string {
 	return dir
 }
 
-// linked reports whether the inode was seen before under another name.
-func linked(info fs.FileInfo, seen map[[2]uint64]bool) bool {
+type inode struct{ dev, ino uint64 }
+
+// first reports whether the file was not seen before under another name.
+func first(info fs.FileInfo, seen map[inode]bool) bool {
 	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || st.Nlink < 2 {
-		return false
-	}
-	key := [2]uint64{uint64(st.Dev), st.Ino}
-	if seen[key] {
+	if !ok {
 		return true
 	}
+	key := inode{uint64(st.Dev), st.Ino}
+	old := seen[key]
 	seen[key] = true
-	return false
+	return !old
 }
 
 // Largest returns the largest file that can be opened; the first by path of
 // several. ok is false when there is none.
 func Largest(files []File) (largest File, ok bool) {
-	bySize := slices.Clone(files)
-	slices.SortStableFunc(bySize, func(a, b File) int { return int(b.Size/512 - a.Size/512) })
-	for _, f := range bySize {
-		if file, err := os.Open(f.Path); err == nil {
-			_ = file.Close()
-			return f, true
+	for _, f := range files {
+		if f.Size > largest.Size && readable(f.Path) {
+			largest, ok = f, true
 		}
 	}
-	return File{}, false
+	return largest, ok
+}
+
+func readable(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	_ = f.Close()
+	return true
 }
 
 // A Sample is one random access: a place in a file.

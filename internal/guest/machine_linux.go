@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
 
 	"github.com/capsem/capsem-bench/internal/record"
@@ -45,22 +46,19 @@ func cpuinfo() (model string, hypervisor bool) {
 	return model, hypervisor
 }
 
-// virtualization names the hypervisor as systemd-detect-virt would, from the
-// firmware's tables, the device tree and the CPU; "" when unknown.
+// virtualization names the hypervisor, in the words of systemd-detect-virt
+// where it has one, by what firmware, device tree, ACPI tables (root only)
+// and clock sources say; "none" for bare metal, "" when unknown.
 func virtualization(hypervisor bool) string {
-	for _, path := range []string{"/sys/class/dmi/id/sys_vendor", "/sys/class/dmi/id/product_name", "/sys/firmware/devicetree/base/model"} {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			continue
-		}
-		for _, known := range []struct{ mark, name string }{
-			{"Firecracker", "firecracker"}, {"QEMU", "qemu"}, {"KVM", "kvm"}, {"VMware", "vmware"},
-			{"VirtualBox", "oracle"}, {"Microsoft Corporation", "microsoft"}, {"Apple Virtualization", "apple"},
-			{"Amazon EC2", "amazon"}, {"Google", "google"}, {"linux,dummy-virt", "kvm"},
-		} {
-			if bytes.Contains(text, []byte(known.mark)) {
-				return known.name
-			}
+	if runtime.GOARCH == "amd64" && !hypervisor {
+		return "none" // EC2's bare metal says Amazon EC2 too
+	}
+	for _, path := range []string{
+		"/sys/class/dmi/id/sys_vendor", "/sys/class/dmi/id/product_name", "/sys/firmware/devicetree/base/model",
+		"/sys/firmware/acpi/tables/APIC", "/sys/devices/system/clocksource/clocksource0/available_clocksource",
+	} {
+		if name := known(head(path)); name != "" {
+			return name
 		}
 	}
 	if _, err := os.Stat("/sys/firmware/devicetree/base/hypervisor"); err == nil || hypervisor {
@@ -68,6 +66,33 @@ func virtualization(hypervisor bool) string {
 	}
 	if _, err := os.Stat("/sys/class/dmi/id"); err == nil {
 		return "none"
+	}
+	return ""
+}
+
+// head returns the beginning of a file; vendors stand there.
+func head(path string) []byte {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	buf := make([]byte, 256)
+	n, _ := f.Read(buf)
+	return buf[:n]
+}
+
+// known returns the name of the hypervisor whose mark the text has.
+func known(text []byte) string {
+	for _, h := range []struct{ mark, name string }{
+		{"Firecracker", "firecracker"}, {"FIRECK", "firecracker"}, {"QEMU", "qemu"}, {"BOCHS", "qemu"}, {"KVM", "kvm"},
+		{"VMware", "vmware"}, {"VirtualBox", "oracle"}, {"Microsoft Corporation", "microsoft"}, {"Apple Virtualization", "apple"},
+		{"Amazon EC2", "amazon"}, {"Google", "google"}, {"linux,dummy-virt", "kvm"},
+		{"kvm-clock", "kvm"}, {"hyperv", "microsoft"}, {"xen", "xen"},
+	} {
+		if bytes.Contains(text, []byte(h.mark)) {
+			return h.name
+		}
 	}
 	return ""
 }

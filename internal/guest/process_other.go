@@ -3,6 +3,7 @@
 package guest
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"syscall"
@@ -13,4 +14,12 @@ func ownGroup(cmd *exec.Cmd) {
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 }
 
+func memoryFile() (*os.File, error) { return nil, errors.ErrUnsupported }
+
 func maxRSS(*os.ProcessState) int64 { return 0 }
+
+// Slim does nothing here.
+func Slim() {}
+
+// PeakRSS is not known here.
+func PeakRSS() int64 { return 0 }

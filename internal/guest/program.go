@@ -2,7 +2,6 @@ package guest
 
 import (
 	"bufio"
-	"debug/elf"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,31 +9,41 @@ import (
 	"strings"
 )
 
-// ProgramFiles returns the files that a start of the named program reads
-// first: its executable with links resolved, the interpreter of a script, and
-// the shared libraries the executables name. What nearly every system has
-// mapped at any time (libc, the loader, a script's shell) is left out: it
-// cannot be dropped and is not what a cold start waits for. ok is false when
-// PATH has no such program.
-func ProgramFiles(name string) (files []string, ok bool) {
+// A Program is a command with the files that its start reads first.
+type Program struct {
+	// Files are its executable with links resolved, the interpreter of a
+	// script, and the shared libraries that they name. What nearly every
+	// system has mapped at any time (libc, the loader, a shell) is left out:
+	// it cannot be dropped, and is not what a cold start waits for.
+	Files []string
+	// Wrapper says that the executable is a shell script: what it starts
+	// cannot be known, so Files are not all.
+	Wrapper bool
+}
+
+// FindProgram looks a command up in PATH. ok is false when it is not there.
+func FindProgram(name string) (p Program, ok bool) {
 	path, err := exec.LookPath(name)
 	if err != nil {
-		return nil, false
+		return p, false
 	}
 	for range 4 { // a script of a script of ... is no longer followed
 		path, err = filepath.EvalSymlinks(path)
-		if err != nil || slices.Contains(files, path) || len(files) > 0 && shell(path) {
+		if err != nil || slices.Contains(p.Files, path) {
 			break
 		}
-		files = append(files, path)
+		if p.Wrapper = len(p.Files) > 0 && shell(path); p.Wrapper {
+			break
+		}
+		p.Files = append(p.Files, path)
 		next := interpreter(path)
 		if next == "" {
-			files = append(files, libraries(path)...)
+			p.Files = append(p.Files, libraries(path)...)
 			break
 		}
 		path = next
 	}
-	return files, true
+	return p, true
 }
 
 // interpreter returns the program of a "#!" line; that of "env NAME" is
@@ -47,11 +56,8 @@ func interpreter(path string) string {
 	defer f.Close()
 	line, _ := bufio.NewReaderSize(f, 512).ReadSlice('\n')
 	text, ok := strings.CutPrefix(string(line), "#!")
-	if !ok {
-		return ""
-	}
 	words := strings.Fields(text)
-	if len(words) == 0 {
+	if !ok || len(words) == 0 {
 		return ""
 	}
 	if filepath.Base(words[0]) != "env" {
@@ -66,25 +72,20 @@ func interpreter(path string) string {
 	return ""
 }
 
-// shell reports whether the program is a shell.
 func shell(path string) bool {
-	return slices.Contains([]string{"sh", "bash", "dash", "busybox"}, filepath.Base(path))
+	return slices.Contains([]string{"sh", "bash", "dash", "ash", "zsh", "ksh", "busybox"}, filepath.Base(path))
 }
 
 // libraries returns the shared libraries an executable names, where the usual
 // directories have them.
 func libraries(path string) []string {
-	f, err := elf.Open(path)
+	f, err := os.Open(path)
 	if err != nil {
 		return nil
 	}
 	defer f.Close()
-	names, err := f.ImportedLibraries()
-	if err != nil {
-		return nil
-	}
 	var out []string
-	for _, name := range names {
+	for _, name := range neededLibraries(f) {
 		if common(name) || strings.ContainsRune(name, '/') {
 			continue
 		}
@@ -98,9 +99,12 @@ func libraries(path string) []string {
 	return out
 }
 
-// common reports the libraries of glibc, which are mapped everywhere.
+// common reports the libraries that are mapped everywhere: those of glibc and
+// of the compiler's runtime, and zlib.
 func common(name string) bool {
-	for _, p := range []string{"libc.", "libm.", "libdl.", "libpthread.", "librt.", "libutil.", "ld-linux", "libgcc_s.", "libstdc++.", "libz."} {
+	for _, p := range []string{
+		"libc.", "libm.", "libdl.", "libpthread.", "librt.", "libutil.", "ld-linux", "libgcc_s.", "libstdc++.", "libz.",
+	} {
 		if strings.HasPrefix(name, p) {
 			return true
 		}

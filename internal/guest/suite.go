@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -31,15 +32,25 @@ type Suite struct {
 	run *run
 }
 
-// Begin prints the settings of a category, once a process.
+// Begin prints the settings of a category, once a process. After a run that
+// ended early it ends the benchmark function: what was not reached stays
+// without a line.
 func Begin(b *testing.B, c record.Category) *Suite {
 	r := current.Load()
-	r.flush()
+	s := &Suite{b: b, run: r}
+	s.skipRest()
+	r.flush(catalogue.Category(c.Category))
 	c.Type = record.TypeCategory
 	if r.announce(c.Category) {
-		emit(c)
+		r.emit(c)
 	}
-	return &Suite{b: b, run: r}
+	return s
+}
+
+func (s *Suite) skipRest() {
+	if s.run.ctx.Err() != nil {
+		s.b.SkipNow()
+	}
 }
 
 // announce reports whether the category is new to this run.
@@ -53,6 +64,21 @@ func (r *run) announce(category string) bool {
 	return true
 }
 
+// flush prints what a leafless operation left pending, unless it belongs to
+// the given category: then more rounds of it may follow, and testing has
+// written the name of the next one already.
+func (r *run) flush(except catalogue.Category) {
+	r.mu.Lock()
+	o := r.pending
+	if o == nil || o.op.Category == except {
+		r.mu.Unlock()
+		return
+	}
+	r.pending = nil
+	r.mu.Unlock()
+	o.report()
+}
+
 // Op runs one operation as a sub-benchmark, every round one pass, and prints
 // its samples and its status after it. Nothing is printed in between: testing
 // may have written the name already, and the line would be torn.
@@ -60,51 +86,58 @@ func (r *run) announce(category string) bool {
 // An operation without a leaf (Throughput) is the benchmark function itself;
 // its lines are printed when the next category begins.
 func (s *Suite) Op(op catalogue.Op, pass Pass) {
-	o := &opRun{op: op, pass: pass, run: s.run, info: &passInfo{op: op.Name}}
+	s.skipRest()
 	if op.Leaf() == "" {
-		s.run.continueOp(o)
-		o.rounds(s.b)
+		s.run.leafless(op, pass).rounds(s.b)
 		return
 	}
-	if s.run.ctx.Err() != nil {
-		return // not reached: the converter calls it missing
-	}
-	if s.run.expected[op.Name] {
-		emit(record.Start{Type: record.TypeStart, Op: op.Name})
-	}
+	o := &opRun{op: op, pass: pass, run: s.run}
+	o.announce()
 	s.b.Run(op.Leaf(), o.rounds)
 	o.report()
 }
 
-// continueOp takes over what earlier rounds of the same leafless operation
-// left pending, or flushes another's.
-func (r *run) continueOp(o *opRun) {
+// leafless returns the operation of earlier rounds, which still waits to be
+// reported, or begins it.
+func (r *run) leafless(op catalogue.Op, pass Pass) *opRun {
 	r.mu.Lock()
-	prev := r.pending
+	o := r.pending
+	r.mu.Unlock()
+	if o != nil && o.op.Name == op.Name {
+		return o
+	}
+	o = &opRun{op: op, pass: pass, run: r}
+	o.announce()
+	r.mu.Lock()
 	r.pending = o
 	r.mu.Unlock()
-	switch {
-	case prev == nil:
-	case prev.op.Name == o.op.Name:
-		o.info, o.status, o.worst = prev.info, prev.status, prev.worst
-	default:
-		prev.report()
+	return o
+}
+
+// opRun is one operation over all its rounds. Its fields after run change
+// under run.mu, as the watchdog may report from another goroutine.
+type opRun struct {
+	op      catalogue.Op
+	pass    Pass
+	run     *run
+	samples []record.Samples
+	status  record.Status
+	worst   error
+	good    int // rounds that went well
+}
+
+// announce tells a reader of the stream what is under way.
+func (o *opRun) announce() {
+	if o.run.expected[o.op.Name] {
+		o.run.emit(record.Start{Type: record.TypeStart, Op: o.op.Name})
 	}
 }
 
-// opRun is one operation over all its rounds.
-type opRun struct {
-	op     catalogue.Op
-	pass   Pass
-	run    *run
-	info   *passInfo
-	status record.Status
-	worst  error
-}
-
-// rounds is the benchmark function: testing calls it once a round.
+// rounds is the benchmark function: testing calls it once a round. It also
+// calls it for a pattern that selects only what is below the operation, of
+// which there is nothing.
 func (o *opRun) rounds(b *testing.B) {
-	if o.run.ctx.Err() != nil {
+	if !o.run.expected[o.op.Name] {
 		b.SkipNow()
 	}
 	sums := make(map[string]float64)
@@ -112,11 +145,7 @@ func (o *opRun) rounds(b *testing.B) {
 	for b.Loop() {
 		samples, err := o.once()
 		if err != nil {
-			o.worst = err
-			if isSkip(err) || isInvalid(err) {
-				b.SkipNow() // no result line: the number would not mean what it says
-			}
-			b.FailNow()
+			o.giveUp(b, err)
 		}
 		for unit, v := range samples.Metrics {
 			sums[unit] += v
@@ -130,26 +159,52 @@ func (o *opRun) rounds(b *testing.B) {
 	}
 }
 
+// giveUp ends a round without a result line. testing prints one for a later
+// round that is skipped, so only a first round may be.
+func (o *opRun) giveUp(b *testing.B, err error) {
+	if isSkip(err) && o.good == 0 {
+		b.SkipNow()
+	}
+	b.FailNow()
+}
+
 // once does one pass and keeps its values.
 func (o *opRun) once() (record.Samples, error) {
-	end := o.run.beginPass(o.info)
+	ctx := o.run.ctx
+	if cause := context.Cause(ctx); cause != nil {
+		o.keep(record.Samples{}, o.status, cause)
+		return record.Samples{}, cause
+	}
+	end := o.run.beginPass(o)
 	defer end()
-	samples, status, err := o.pass(o.run.ctx)
-	if cause := context.Cause(o.run.ctx); cause != nil && err != nil {
+	samples, status, err := o.pass(ctx)
+	if cause := context.Cause(ctx); cause != nil && err != nil {
 		err = cause
 	}
 	if err == nil {
 		err = checkMetrics(o.op, samples)
 	}
-	samples.Type, samples.Op = record.TypeSamples, o.op.Name
-	if samples.ElapsedNS > 0 {
-		samples.Round = len(o.info.samples) + 1
-		o.run.mu.Lock()
-		o.info.samples = append(o.info.samples, samples)
-		o.run.mu.Unlock()
+	o.keep(samples, status, err)
+	return samples, err
+}
+
+// keep adds one round to the operation.
+func (o *opRun) keep(s record.Samples, status record.Status, err error) {
+	o.run.mu.Lock()
+	defer o.run.mu.Unlock()
+	s.Type, s.Op, s.Round = record.TypeSamples, o.op.Name, len(o.samples)+1
+	if s.ElapsedNS > 0 {
+		o.samples = append(o.samples, s)
 	}
 	o.status = worse(o.status, status)
-	return samples, err
+	if err == nil {
+		o.good++
+		return
+	}
+	o.worst = err
+	if !isSkip(err) || o.good > 0 {
+		o.run.failed = true
+	}
 }
 
 // checkMetrics holds a pass to the catalogue: every unit is there.
@@ -176,21 +231,24 @@ func worse(old, new record.Status) record.Status {
 }
 
 func appendOnce(list []string, s string) []string {
-	for _, have := range list {
-		if have == s {
-			return list
-		}
+	if slices.Contains(list, s) {
+		return list
 	}
 	return append(list, s)
 }
 
 // report prints what the operation has to say: nothing if it never ran.
 func (o *opRun) report() {
-	if o.worst == nil && len(o.info.samples) == 0 {
-		return
+	if o.worst != nil || len(o.samples) > 0 {
+		o.run.emit(o.lines()...)
 	}
-	for _, s := range o.info.samples {
-		emit(s)
+}
+
+// lines are the samples of all rounds and the status.
+func (o *opRun) lines() []any {
+	var lines []any
+	for _, s := range o.samples {
+		lines = append(lines, s)
 	}
 	st := o.status
 	st.Type, st.Op, st.Status = record.TypeStatus, o.op.Name, record.OK
@@ -198,14 +256,14 @@ func (o *opRun) report() {
 	var invalid *invalidError
 	switch {
 	case o.worst == nil:
-	case errors.As(o.worst, &skip):
+	case errors.As(o.worst, &skip) && o.good == 0:
 		st.Status, st.Reason = record.Skipped, skip.reason
 	case errors.As(o.worst, &invalid):
 		st.Status, st.Reason = record.Invalid, invalid.reason
 	default:
 		st.Status, st.Reason = record.Failed, Printable(o.worst.Error(), maxReason)
 	}
-	emit(st)
+	return append(lines, st)
 }
 
 // maxReason bounds a reason in bytes; part of it may come from a program.
@@ -252,11 +310,6 @@ func (e *invalidError) Error() string { return "invalid: " + e.reason }
 // InvalidError says that an operation ran but its number does not mean what
 // it says.
 func InvalidError(reason string) error { return &invalidError{Printable(reason, maxReason)} }
-
-func isInvalid(err error) bool {
-	var e *invalidError
-	return errors.As(err, &e)
-}
 
 // Timed runs f and returns when it began and how long it took.
 func Timed(f func() error) (start time.Time, elapsed time.Duration, err error) {
