@@ -1,0 +1,86 @@
+package repotest
+
+import (
+	"go/ast"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+// Every _test.go file of the root is linked into the guest binary.
+func TestRootHoldsBenchmarksOnly(t *testing.T) {
+	for _, f := range goFiles(t) {
+		if f.dir() != "." {
+			continue
+		}
+		ok, _ := path.Match("bench_*_test.go", f.path)
+		assert.True(t, ok || f.path == "doc.go" || f.path == "main_test.go", "%s: the root holds benchmarks only", f.path)
+		for _, imp := range f.imports() {
+			assert.True(t, allowedInGuest(imp), "%s imports %s, which would be linked into the guest binary", f.path, imp)
+		}
+		for _, d := range f.Decls {
+			fn, ok := d.(*ast.FuncDecl)
+			if ok && fn.Recv == nil && fn.Name.Name != "TestMain" {
+				assert.NotRegexp(t, `^(Test|Fuzz|Example)`, fn.Name.Name, "%s: unit tests live in internal/guest", f.path)
+			}
+		}
+	}
+}
+
+func allowedInGuest(imp string) bool {
+	if first, _, _ := strings.Cut(imp, "/"); !strings.Contains(first, ".") {
+		return imp != "net/http" // as large as all the rest
+	}
+	for _, prefix := range []string{"golang.org/x/sys", "golang.org/x/sync", "github.com/dustin/go-humanize", "github.com/montanaflynn/stats"} {
+		if imp == prefix || strings.HasPrefix(imp, prefix+"/") {
+			return true
+		}
+	}
+	return slices.Contains([]string{module + "/internal/guest", module + "/internal/catalogue", module + "/internal/record"}, imp)
+}
+
+func TestImports(t *testing.T) {
+	for _, f := range goFiles(t) {
+		for _, imp := range f.imports() {
+			if reason := forbidden(f, imp); reason != "" {
+				assert.Fail(t, reason, "%s imports %s", f.path, imp)
+			}
+		}
+	}
+}
+
+// forbidden says why a file must not import a package, or "".
+func forbidden(f file, imp string) string {
+	own, inside := strings.CutPrefix(imp, module+"/")
+	switch {
+	case f.within("internal/guest") && !f.test() && !allowedInGuest(imp):
+		return "internal/guest is part of the guest binary, which has a size limit"
+	case f.within("convert") && !f.test() && slices.Contains([]string{"os", "net", "os/exec", "net/http"}, imp):
+		return "convert is a function of its input"
+	case f.within("host") && inside && strings.HasPrefix(own, "host/") && !f.within(own) && !f.test():
+		return "host packages do not know each other; sandbox joins them"
+	case (f.within("host") || f.within("convert") || f.within("compare") || f.within("internal")) && inside &&
+		(strings.HasPrefix(own, "cmd/") || own == "sandbox" || strings.HasPrefix(own, "sandbox/")) && !f.test():
+		return "only commands stand above the sandbox"
+	}
+	return ""
+}
+
+// convert takes its times from the text, so one input has one output.
+func TestConvertHasNoClock(t *testing.T) {
+	for _, f := range goFiles(t) {
+		if !f.within("convert") || f.test() {
+			continue
+		}
+		ast.Inspect(f.File, func(n ast.Node) bool {
+			if sel, ok := n.(*ast.SelectorExpr); ok {
+				x, isName := sel.X.(*ast.Ident)
+				assert.False(t, isName && x.Name == "time" && sel.Sel.Name == "Now", "%s asks for the time", f.path)
+			}
+			return true
+		})
+	}
+}
