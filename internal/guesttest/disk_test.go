@@ -1,0 +1,98 @@
+package guesttest
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/capsem/capsem-bench/internal/catalogue"
+	"github.com/capsem/capsem-bench/internal/record"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const seqWrite = "Disk/op=seq_write/size=1MiB"
+
+// A disk that cannot be used fails with what to set, and the other
+// categories still run.
+func TestUnusableDisk(t *testing.T) {
+	readOnly := filepath.Join(t.TempDir(), "read-only")
+	require.NoError(t, os.Mkdir(readOnly, 0o500))
+	if os.Geteuid() == 0 { // to whom a mode says nothing
+		readOnly = "/proc"
+	}
+	for _, tt := range []struct{ name, dir, size, reason string }{
+		{"no room", memoryDir(t), "1048576", `^\S+ has room for \S+ [KMGT]iB, the benchmark needs 1\.0 TiB; set CAPSEM_BENCH_DIR or CAPSEM_BENCH_SIZE_MB$`},
+		{"read-only", readOnly, "1", `^cannot work in \S+: .*; set CAPSEM_BENCH_DIR to a writable directory$`},
+		{"missing", "/no/such/dir", "1", `^cannot work in /no/such/dir: no such file or directory; set CAPSEM_BENCH_DIR`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := runGuest(t, baseEnv(t.TempDir(), t.TempDir(), "CAPSEM_BENCH_DIR="+tt.dir, "CAPSEM_BENCH_SIZE_MB="+tt.size),
+				"-test.bench=Disk/op=seq|Startup")
+			assert.Equal(t, 1, r.exit)
+			require.NotNil(t, r.end)
+			assert.Equal(t, "failed", r.end.Status)
+			for _, op := range []string{"seq_write", "seq_read"} {
+				st := r.status["Disk/op="+op+"/size="+tt.size+"MiB"]
+				assert.Equal(t, record.Failed, st.Status)
+				assert.Regexp(t, tt.reason, st.Reason)
+			}
+			assert.Equal(t, record.Skipped, r.status["Startup/cli=codex"].Status)
+			assert.Empty(t, results(t, strings.ReplaceAll(r.stdout, "--- FAIL", "")))
+		})
+	}
+}
+
+// A write that fails in the middle is a failure and leaves nothing. A limit of
+// the file size does it without a full disk.
+func TestWriteFailsInTheMiddle(t *testing.T) {
+	dir := memoryDir(t)
+	cmd := exec.Command("/bin/sh", "-c", "ulimit -f 64 && exec \"$0\" \"$@\"", guestBinary(t), "-test.bench=Disk")
+	cmd.Env = baseEnv(t.TempDir(), t.TempDir(), "CAPSEM_BENCH_DIR="+dir, "CAPSEM_BENCH_SIZE_MB=1")
+	out, err := cmd.Output()
+	require.Error(t, err)
+	r := &guestRun{stdout: string(out)}
+	r.parse(t)
+	for _, op := range catalogue.Select(catalogue.Ops(catalogue.Settings{SizeMB: 1}), catalogue.Disk) {
+		assert.Equal(t, record.Failed, r.status[op.Name].Status)
+		assert.Regexp(t, `writing at 0: (file too large|wrote \d+ of 1048576 bytes: short write)`, r.status[op.Name].Reason)
+	}
+	assert.Empty(t, entries(t, dir))
+}
+
+// A failure in a later round is a failure of the run, of which testing knows
+// nothing.
+func TestLaterRoundFails(t *testing.T) {
+	dir := t.TempDir()
+	path := fakeCLI(t, dir, "codex", "test ! -e "+dir+"/second || exit 7; test ! -e "+dir+"/first || : >"+dir+"/second; : >"+dir+"/first; echo 1.0")
+	r := runGuest(t, baseEnv(t.TempDir(), path), "-test.bench=Startup/cli=codex", "-test.count=3")
+	assert.Equal(t, 1, r.exit, r.stdout)
+	assert.Equal(t, "failed", r.end.Status)
+	assert.Equal(t, record.Failed, r.status["Startup/cli=codex"].Status)
+}
+
+// What root's runs call cold is cold; without root it is, or says it is not.
+func TestColdReads(t *testing.T) {
+	dir := t.TempDir()
+	r := runGuest(t, baseEnv(dir, t.TempDir(), "CAPSEM_BENCH_SIZE_MB=4"), "-test.bench=Disk/op=(seq_read|rand_read)")
+	require.Equal(t, 0, r.exit, r.stdout)
+	require.Len(t, r.status, 2)
+	for _, st := range r.status {
+		assert.Positive(t, st.Pages)
+		if st.Cache == record.CacheCold {
+			assert.LessOrEqual(t, float64(st.Resident), 0.01*float64(st.Pages))
+		} else {
+			assert.Contains(t, r.stdout, `"tmpfs"`, "a file of our own on a disk can be dropped")
+		}
+	}
+}
+
+// The file set and the places are the same in every run on one image.
+func TestRootfs(t *testing.T) {
+	for _, st := range runGuest(t, baseEnv(t.TempDir(), t.TempDir()), "-test.bench=Rootfs").status {
+		assert.Equal(t, record.OK, st.Status, st.Reason)
+		assert.Contains(t, []string{record.CacheCold, record.CacheWarm, record.CacheUnverified}, st.Cache)
+	}
+}
