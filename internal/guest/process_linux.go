@@ -2,18 +2,22 @@ package guest
 
 import (
 	"os"
-	"os/exec"
 	"runtime/debug"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// ownGroup puts the process into a group of its own, kills that group when
-// the context ends, and has the kernel kill the process if this one dies.
-func ownGroup(cmd *exec.Cmd) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+// ownGroup puts a process into a group of its own, and has the kernel kill it
+// if this one dies.
+func ownGroup() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+}
+
+// waitForEnd waits until a process has ended and leaves it to be reaped.
+func waitForEnd(pid int) {
+	for unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
+	}
 }
 
 func memoryFile() (*os.File, error) {
@@ -25,12 +29,7 @@ func memoryFile() (*os.File, error) {
 }
 
 // maxRSS returns the peak resident memory in bytes.
-func maxRSS(ps *os.ProcessState) int64 {
-	if ru, ok := ps.SysUsage().(*syscall.Rusage); ok {
-		return ru.Maxrss << 10
-	}
-	return 0
-}
+func maxRSS(ru syscall.Rusage) int64 { return ru.Maxrss << 10 }
 
 // Slim gives memory back to the kernel and resets this process's own peak.
 // Linux counts a child's peak from the fork on, and until its exec it shares

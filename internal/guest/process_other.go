@@ -5,18 +5,35 @@ package guest
 import (
 	"errors"
 	"os"
-	"os/exec"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
-func ownGroup(cmd *exec.Cmd) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+func ownGroup() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
+
+// waitForEnd waits until a process has ended and leaves it to be reaped. If
+// kqueue cannot tell, reaping waits.
+func waitForEnd(pid int) {
+	kq, err := unix.Kqueue()
+	if err != nil {
+		return
+	}
+	defer unix.Close(kq)
+	var exit unix.Kevent_t
+	unix.SetKevent(&exit, pid, unix.EVFILT_PROC, unix.EV_ADD|unix.EV_ONESHOT)
+	exit.Fflags = unix.NOTE_EXIT
+	for {
+		_, err := unix.Kevent(kq, []unix.Kevent_t{exit}, make([]unix.Kevent_t, 1), nil)
+		if !errors.Is(err, unix.EINTR) {
+			return
+		}
+	}
 }
 
 func memoryFile() (*os.File, error) { return nil, errors.ErrUnsupported }
 
-func maxRSS(*os.ProcessState) int64 { return 0 }
+func maxRSS(ru syscall.Rusage) int64 { return ru.Maxrss }
 
 // Slim does nothing here.
 func Slim() {}

@@ -28,7 +28,7 @@ func TestExec(t *testing.T) {
 	_, err = sh("echo first >&2; printf 'last \\033[31mline\\n' >&2; exit 3")
 	assert.EqualError(t, err, "exit status 3: last [31mline")
 	_, err = sh("kill -9 $$")
-	assert.EqualError(t, err, "signal: killed")
+	assert.EqualError(t, err, "killed by SIGKILL")
 	_, err = sh("while :; do echo 0123456789012345678901234567890123456789012345678901234567890123456789; done")
 	assert.EqualError(t, err, "printed more than 8388608 bytes")
 	_, err = Exec(t.Context(), time.Second, "", filepath.Join(t.TempDir(), "none"))
@@ -62,4 +62,17 @@ func TestExecDoesNotWaitForGrandchildren(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "started\n", string(r.Stdout))
 	assert.Less(t, r.Elapsed, 4*time.Second)
+}
+
+// BenchmarkExec is the cost of one start with nothing in it.
+func BenchmarkExec(b *testing.B) {
+	var total time.Duration
+	n := 0
+	for b.Loop() {
+		r, err := Exec(b.Context(), time.Minute, "", "/bin/true", "--version")
+		require.NoError(b, err)
+		total += r.Elapsed
+		n++
+	}
+	b.ReportMetric(float64(total)/float64(n), "ns/op")
 }
