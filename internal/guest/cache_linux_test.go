@@ -86,3 +86,21 @@ func TestMincoreCountsAsCachestat(t *testing.T) {
 	assert.Equal(t, a, b)
 	assert.Positive(t, a)
 }
+
+// On overlayfs, where a container and a Capsem guest have their rootfs,
+// cachestat sees no page of any file.
+func TestResidentOnOverlayfs(t *testing.T) {
+	lower, upper, work, merged := t.TempDir(), t.TempDir(), t.TempDir(), t.TempDir()
+	writeBlocks(t, filepath.Join(lower, "data"), 64, 4096)
+	if err := unix.Mount("overlay", merged, "overlay", 0, "lowerdir="+lower+",upperdir="+upper+",workdir="+work); err != nil {
+		t.Skipf("mounting an overlay needs root: %v", err)
+	}
+	t.Cleanup(func() { assert.NoError(t, unix.Unmount(merged, 0)) })
+	path := filepath.Join(merged, "data")
+	_, err := os.ReadFile(path)
+	require.NoError(t, err)
+	assert.Equal(t, record.CacheWarm, prove([]string{path}, "").Cache)
+	if filesystem(lower) != "tmpfs" {
+		assert.Equal(t, record.CacheCold, Drop([]string{path}).Cache)
+	}
+}

@@ -155,8 +155,18 @@ func (o *opRun) rounds(b *testing.B) {
 	// testing prints ns/op first and other units by name; all come from the
 	// pass, whose timer holds nothing but the operation.
 	for unit, v := range sums {
-		b.ReportMetric(v/float64(n), unit)
+		b.ReportMetric(printed(unit, v/float64(n)), unit)
 	}
+}
+
+// printed is the value of a result line. benchfmt turns ns into seconds, but
+// leaves the unit of a 0 alone: benchstat would put it into a table of its
+// own. No time is 0, only too short for its clock.
+func printed(unit string, v float64) float64 {
+	if v == 0 && strings.HasSuffix(unit, "-ns") {
+		return 1
+	}
+	return v
 }
 
 // giveUp ends a round without a result line. testing prints one for a later

@@ -2,12 +2,16 @@ package guest
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/capsem/capsem-bench/internal/catalogue"
 	"github.com/capsem/capsem-bench/internal/record"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/perf/benchfmt"
+	"golang.org/x/perf/benchunit"
 )
 
 func TestPrintable(t *testing.T) {
@@ -78,6 +82,21 @@ func TestCheckMetrics(t *testing.T) {
 	op, _ := catalogue.Lookup("Throughput")
 	assert.NoError(t, checkMetrics(op, record.Samples{Metrics: map[string]float64{"ns/op": 1, "B/s": 1}}))
 	assert.EqualError(t, checkMetrics(op, record.Samples{Metrics: map[string]float64{"ns/op": 1}}), "Throughput reported no B/s")
+}
+
+// benchstat must find every value of a unit in one table.
+func TestPrintedValuesKeepTheirUnit(t *testing.T) {
+	for _, u := range catalogue.Units() {
+		_, want := benchunit.Tidy(1, u.Name)
+		line := fmt.Sprintf("BenchmarkX 1 %v %s\n", printed(u.Name, 0), u.Name)
+		r := benchfmt.NewReader(strings.NewReader(line), "")
+		require.True(t, r.Scan())
+		got := r.Result().(*benchfmt.Result).Values[0].Unit
+		if u.Name == "ns/op" { // set by every pass, never 0
+			continue
+		}
+		assert.Equal(t, want, got)
+	}
 }
 
 // The single values of a large round must not cost the rest of its line.
