@@ -108,8 +108,8 @@ func connect(ctx context.Context, a address, limit time.Duration) (conn, error) 
 		if err == nil {
 			return c, nil
 		}
-		if last == nil || ctx.Err() == nil {
-			last = err // not the one that only says that time is up
+		if last == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
+			last = err // rather than one that only says that time is up
 		}
 		if hopeless(err) {
 			return nil, fmt.Errorf("connecting to the gateway at %s: %w; %s names another", a, cause(err), envGateway)

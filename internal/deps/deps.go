@@ -1,14 +1,18 @@
 package deps
 
 import (
+	_ "github.com/BurntSushi/toml"
 	_ "github.com/containerd/continuity/fs"
 	_ "github.com/dustin/go-humanize"
+	_ "github.com/gliderlabs/ssh"
 	_ "github.com/jedib0t/go-pretty/v6/progress"
 	_ "github.com/jedib0t/go-pretty/v6/table"
 	_ "github.com/jedib0t/go-pretty/v6/text"
 	_ "github.com/mdlayher/vsock"
+	_ "github.com/miekg/dns"
 	_ "github.com/modelcontextprotocol/go-sdk/mcp"
 	_ "github.com/montanaflynn/stats"
+	_ "github.com/pkg/sftp"
 	_ "github.com/rogpeppe/go-internal/testscript"
 	_ "github.com/santhosh-tekuri/jsonschema/v6"
 	_ "github.com/spf13/cobra"
@@ -17,6 +21,7 @@ import (
 	_ "github.com/stretchr/testify/require"
 	_ "github.com/zeebo/blake3"
 	_ "go.uber.org/goleak"
+	_ "golang.org/x/crypto/ssh"
 	_ "golang.org/x/perf/benchfmt"
 	_ "golang.org/x/perf/benchmath"
 	_ "golang.org/x/perf/benchproc"

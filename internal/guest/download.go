@@ -18,6 +18,12 @@ const (
 	// DefaultStallTimeout is how long a download may bring less than one
 	// buffer of 256 KiB: slower than 9 kB/s is a fault and no measurement.
 	DefaultStallTimeout = 30 * time.Second
+
+	// A reader is woken for 128 KiB at a time while more than 1 MiB is still
+	// to come, which is more than all buffers on the way to it hold. After
+	// that every byte wakes it, or it would wait for bytes that never come.
+	bulkWake  = 128 << 10
+	bulkFloor = 1 << 20
 )
 
 // A Download is one body, fetched and thrown away.
@@ -154,6 +160,9 @@ func (d *Download) body(conn *httpConn, stall time.Duration, sum *digest) error 
 // stream reads buffer after buffer and has each hashed. It returns when all
 // are hashed, but the timer stops before that.
 func (d *Download) stream(conn *httpConn, stall time.Duration, sum *digest) (err error) {
+	if conn.reader.left > bulkFloor {
+		wakeAt(conn.socket, bulkWake)
+	}
 	if sum == nil {
 		buf := make([]byte, downloadBuffer)
 		for err == nil {
@@ -180,6 +189,9 @@ func (d *Download) stream(conn *httpConn, stall time.Duration, sum *digest) (err
 func (d *Download) fillBuffer(conn *httpConn, buf []byte, stall time.Duration) (n int, err error) {
 	if err := conn.SetDeadline(time.Now().Add(stall)); err != nil {
 		return 0, err
+	}
+	if conn.reader.left <= bulkFloor {
+		wakeAt(conn.socket, 1)
 	}
 	for n < len(buf) && err == nil {
 		var m int

@@ -124,6 +124,7 @@ func (c *HTTPClient) format(header []string) []byte {
 // httpConn is one connection with its reader. It is for one goroutine.
 type httpConn struct {
 	net.Conn
+	socket net.Conn // below the TLS
 	reader *responseReader
 	served bool // a response came over it already
 	stop   func() bool
@@ -157,7 +158,7 @@ func (c *HTTPClient) connect(ctx context.Context, deadline time.Time, reader *re
 		reader = newResponseReader(nil)
 	}
 	reader.reset(conn)
-	return &httpConn{Conn: conn, reader: reader, stop: stop}, nil
+	return &httpConn{Conn: conn, socket: raw, reader: reader, stop: stop}, nil
 }
 
 // secure turns a TCP connection into one to the origin.

@@ -1,0 +1,119 @@
+package session
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestQueryReads(t *testing.T) {
+	d := opened(t, sample(t))
+	tests := []struct {
+		query string
+		want  [][]any
+	}{
+		{"SELECT 1, 1.5, 'a', NULL, x'00ff'", [][]any{{int64(1), 1.5, "a", nil, []byte{0, 0xff}}}},
+		{"select count(*) from mcp_calls;", [][]any{{int64(7)}}},
+		{" ;; -- first\n/* then ; */ SELECT ';' ; -- and a comment\n ;", [][]any{{";"}}},
+		{"WITH x(a) AS (VALUES (1), (2)) SELECT sum(a) FROM x", [][]any{{int64(3)}}},
+		{"VALUES (1)", [][]any{{int64(1)}}},
+		{"PRAGMA user_version", [][]any{{int64(0)}}},
+		{"PRAGMA main.quick_check(1)", [][]any{{"ok"}}},
+		{"SELECT 'it''s', \"domain\", [domain], `domain` FROM net_events WHERE id = 2", [][]any{{"it's", "www.google.com", "www.google.com", "www.google.com"}}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.query, func(t *testing.T) {
+			assert.Equal(t, tt.want, query(t, d, tt.query))
+		})
+	}
+	assert.NotEmpty(t, query(t, d, "EXPLAIN QUERY PLAN SELECT * FROM mcp_calls"))
+	assert.NotEmpty(t, query(t, d, "PRAGMA table_info(mcp_calls)"))
+}
+
+func TestQueryRefuses(t *testing.T) {
+	path := sample(t)
+	before := readFile(t, path)
+	other := filepath.Join(t.TempDir(), "other.db")
+	d := opened(t, path)
+	tests := []struct {
+		query, want string
+		readOnly    bool
+	}{
+		{"", "no statement", false},
+		{" -- nothing\n;", "no statement", false},
+		{"/* open", "no statement", false},
+		{"SELECT 1; DELETE FROM mcp_calls", "one statement only", false},
+		{"SELECT 1; SELECT 2", "one statement only", false},
+		{"SELECT ';", "unrecognized token", false},
+		{"SELEC 1", "not SELEC", true},
+		{"SELECT nothing FROM mcp_calls", "no such column", false},
+		{"DELETE FROM mcp_calls", "not DELETE", true},
+		{"/**/ insert into mcp_calls DEFAULT VALUES", "not INSERT", true},
+		{"WITH x AS (SELECT 1) DELETE FROM mcp_calls", "readonly", true},
+		{"WITH x AS (SELECT 1) INSERT INTO fs_events SELECT * FROM fs_events", "readonly", true},
+		{"ATTACH '" + other + "' AS o", "not ATTACH", true},
+		{"VACUUM INTO '" + other + "'", "not VACUUM", true},
+		{"CREATE TABLE x (a)", "not CREATE", true},
+		{"PRAGMA query_only = 0", "PRAGMA query_only is not one of", true},
+		{"PRAGMA user_version = 3", "with a value", true},
+		{"PRAGMA main.journal_mode(DELETE)", "with a value", true},
+		{"EXPLAIN PRAGMA query_only = 0", "PRAGMA query_only is not one of", true},
+		{"explain query plan pragma user_version = 1", "with a value", true},
+		{"PRAGMA", "without a name", false},
+		{"SELECT zeroblob(1000000000)", "too big", false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.query, func(t *testing.T) {
+			_, err := d.Query(context.Background(), tt.query, QueryLimits{})
+			require.ErrorContains(t, err, tt.want)
+			if tt.readOnly {
+				require.ErrorIs(t, err, ErrReadOnly)
+			}
+		})
+	}
+	assert.Equal(t, before, readFile(t, path))
+	assert.NoFileExists(t, other)
+	_, err := os.Stat(other)
+	require.ErrorIs(t, err, os.ErrNotExist)
+}
+
+const endless = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) "
+
+func TestQueryEndsWithItsContext(t *testing.T) {
+	d := opened(t, sample(t))
+	for _, q := range []string{
+		endless + "SELECT count(*) FROM c",
+		endless + "SELECT 1 UNION ALL SELECT count(*) FROM c", // its first row comes at once
+	} {
+		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+		start := time.Now()
+		_, err := d.Query(ctx, q, QueryLimits{})
+		cancel()
+		require.ErrorIs(t, err, context.DeadlineExceeded, q)
+		assert.Less(t, time.Since(start), 10*time.Second, q)
+	}
+	assert.Equal(t, [][]any{{int64(7)}}, query(t, d, "SELECT count(*) FROM mcp_calls"), "the next query works")
+}
+
+func TestQueryIsBounded(t *testing.T) {
+	d := opened(t, sample(t))
+	res, err := d.Query(context.Background(), endless+"SELECT x FROM c", QueryLimits{Rows: 5})
+	require.NoError(t, err)
+	assert.Len(t, res.Rows, 5)
+	assert.True(t, res.More)
+	assert.Equal(t, []string{"x"}, res.Columns)
+
+	res, err = d.Query(context.Background(), endless+"SELECT zeroblob(1000) FROM c", QueryLimits{Bytes: 10_000})
+	require.NoError(t, err)
+	assert.Len(t, res.Rows, 11)
+	assert.True(t, res.More)
+
+	res, err = d.Query(context.Background(), "VALUES (1), (2)", QueryLimits{Rows: 2})
+	require.NoError(t, err)
+	assert.False(t, res.More)
+}
