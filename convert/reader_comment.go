@@ -16,6 +16,11 @@ func (p *reader) comment(line []byte) error {
 		return nil
 	}
 	switch v := v.(type) {
+	case *record.Boot:
+		if p.rep.Run == nil && p.rep.Boot == nil {
+			v.Side = clean([]byte(v.Side), 20)
+			p.rep.Boot = v
+		}
 	case *record.Run:
 		p.run(v)
 	case *record.Category:

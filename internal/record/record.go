@@ -32,6 +32,7 @@ const ToolVersion = "0.1.0"
 
 // The values of the "type" key.
 const (
+	TypeBoot     = "boot"
 	TypeRun      = "run"
 	TypeCategory = "category"
 	TypeStart    = "start"
@@ -40,7 +41,20 @@ const (
 	TypeEnd      = "end"
 )
 
-// Run is the first line: what ran, where, and what to expect.
+// Boot is written by the host before anything the guest says, when the text
+// is one boot of several: which side it belongs to and its place in the order
+// of all boots, so that the order can be proven later. A boot line after the
+// run line is the guest's and means nothing.
+type Boot struct {
+	Type  string  `json:"type"`
+	Side  string  `json:"side,omitempty"`  // "base" or "cand"; "" when there is one side
+	Stage int     `json:"stage,omitempty"` // from 1
+	Slot  int     `json:"slot"`            // place in the order of all boots, from 1
+	Seed  uint64  `json:"seed,omitempty"`  // of the order inside the pairs
+	Time  float64 `json:"time"`            // Unix seconds at the start, host's clock
+}
+
+// Run is the guest's first line: what ran, where, and what to expect.
 type Run struct {
 	Type           string            `json:"type"`
 	Schema         string            `json:"schema"`
@@ -195,7 +209,7 @@ func Append(dst []byte, v any) ([]byte, error) {
 // ErrNotRecord is returned by Parse for a line that is not one of ours.
 var ErrNotRecord = errors.New("not a #capsem line")
 
-// Parse decodes a comment line into *Run, *Category, *Start, *Samples, *Status
+// Parse decodes a comment line into *Boot, *Run, *Category, *Start, *Samples, *Status
 // or *End. A type of a later version gives (nil, nil): readers skip it.
 func Parse(line []byte) (any, error) {
 	body, ok := bytes.CutPrefix(line, []byte(Prefix))
@@ -210,6 +224,8 @@ func Parse(line []byte) (any, error) {
 	}
 	var v any
 	switch head.Type {
+	case TypeBoot:
+		v = new(Boot)
 	case TypeRun:
 		v = new(Run)
 	case TypeCategory:
