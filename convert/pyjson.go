@@ -11,7 +11,7 @@ import (
 // as Python's json module writes them, because Capsem's readers compare bytes.
 type (
 	fields []member
-	array   []any
+	array  []any
 	// rounded is round(v, digits) of Python: correctly rounded from the exact
 	// binary value, halves to even.
 	rounded struct {

@@ -24,7 +24,34 @@ const marker = 0x16
 // only. A line that cannot be used is a warning of the report and the scan
 // goes on; the error is one of r itself, or too many distinct operations.
 func Read(r io.Reader, name string) (*Report, error) {
-	p := newReader(name)
+	return ReadAll(Source{name, r})
+}
+
+// A Source is one text to read, with its name for messages.
+type Source struct {
+	Name string
+	io.Reader
+}
+
+// ReadAll reads several texts as one measurement, the boots of one run for
+// example: the rounds of all of them are rounds of its operations. The report
+// has the name of the first.
+func ReadAll(sources ...Source) (*Report, error) {
+	p := newReader()
+	for i, src := range sources {
+		if i == 0 {
+			p.rep.Name = src.Name
+		}
+		p.file, p.line = src.Name, 0
+		if err := p.read(src); err != nil {
+			return nil, err
+		}
+	}
+	return p.finish(), nil
+}
+
+// read takes one text.
+func (p *reader) read(r io.Reader) error {
 	br := bufio.NewReaderSize(r, 256<<10)
 	json := startsEvents(br)
 	var ev events
@@ -33,27 +60,24 @@ func Read(r io.Reader, name string) (*Report, error) {
 		if len(line) > 0 || err == nil {
 			p.line++
 			if json {
-				err2 := ev.feed(p, line)
-				if err2 != nil {
-					return nil, err2
+				if err := ev.feed(p, line); err != nil {
+					return err
 				}
-			} else if err2 := p.text(line); err2 != nil {
-				return nil, err2
+			} else if err := p.text(line); err != nil {
+				return err
 			}
 		}
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
-			return nil, fmt.Errorf("reading %s: %w", name, err)
+			return fmt.Errorf("reading %s: %w", p.file, err)
 		}
 	}
 	if json {
-		if err := ev.flush(p); err != nil {
-			return nil, err
-		}
+		return ev.flush(p)
 	}
-	return p.finish(), nil
+	return nil
 }
 
 // readLine returns the next line without its end. A line over maxTextLine
@@ -87,7 +111,11 @@ func trimEOL(line []byte) []byte {
 // reader builds a report line by line.
 type reader struct {
 	rep      *Report
+	file     string // under way
 	line     int
+	torn     bool              // some run before the last has no end line
+	early    *record.End       // the first end of a run that did not come to its end
+	elapsed  int64             // of the runs before the last, ns
 	byLine   map[string]*state // by name as printed
 	byName   map[string]*state // by catalogue name
 	order    []*state
@@ -104,9 +132,9 @@ type state struct {
 	series  []*Series    // res.Values in the order of res.Units
 }
 
-func newReader(name string) *reader {
+func newReader() *reader {
 	return &reader{
-		rep:    &Report{Name: name, Config: make(map[string]string), Categories: make(map[catalogue.Category]*record.Category)},
+		rep:    &Report{Config: make(map[string]string), Categories: make(map[catalogue.Category]*record.Category)},
 		byLine: make(map[string]*state), byName: make(map[string]*state),
 	}
 }
@@ -116,7 +144,7 @@ func (p *reader) warn(format string, args ...any) {
 		p.rep.Dropped++
 		return
 	}
-	p.rep.Warnings = append(p.rep.Warnings, Warning{p.rep.Name, p.line, fmt.Sprintf(format, args...)})
+	p.rep.Warnings = append(p.rep.Warnings, Warning{p.file, p.line, fmt.Sprintf(format, args...)})
 }
 
 var (
@@ -214,7 +242,7 @@ func (p *reader) lookup(name []byte) (*state, error) {
 	st, ok := p.byName[trimmed]
 	if !ok {
 		if len(p.order) >= maxOps {
-			return nil, fmt.Errorf("%s:%d: more than %d distinct benchmarks", p.rep.Name, p.line, maxOps)
+			return nil, fmt.Errorf("%s:%d: more than %d distinct benchmarks", p.file, p.line, maxOps)
 		}
 		st = newState(trimmed)
 		p.byName[trimmed] = st

@@ -31,9 +31,23 @@ func (p *reader) comment(line []byte) error {
 		return p.status(v)
 	case *record.End:
 		v.Status, v.Reason = clean([]byte(v.Status), 40), clean([]byte(v.Reason), maxReason)
-		p.rep.End = v
+		p.end(v)
 	}
 	return nil
+}
+
+// end takes an end line. Of several runs the first that did not come to its
+// end is the end of them all.
+func (p *reader) end(v *record.End) {
+	if p.rep.End != nil {
+		return // a second one of the same run
+	}
+	p.elapsed += max(v.ElapsedNS, 0)
+	v.ElapsedNS = p.elapsed
+	p.rep.End = v
+	if p.early == nil && !p.rep.Complete() {
+		p.early = v
+	}
 }
 
 // maxReason bounds a reason; the guest sends at most 500 bytes.
@@ -54,10 +68,13 @@ func (p *reader) run(v *record.Run) {
 			p.expected = append(p.expected, name)
 		}
 	}
-	p.rep.End = nil // a run that has begun has yet to end
 	if p.rep.Run == nil {
 		p.rep.Run = v
+	} else if p.rep.End == nil {
+		p.torn = true
+		p.warn("the run before this one has no end line: it is incomplete")
 	}
+	p.rep.End = nil // a run that has begun has yet to end
 }
 
 func (p *reader) category(v *record.Category) {
@@ -145,7 +162,7 @@ func cleanKeys(m map[string]int64) map[string]int64 {
 
 // finish settles how every operation ended and puts them in order.
 func (p *reader) finish() *Report {
-	p.line = 0
+	p.file, p.line = p.rep.Name, 0
 	for _, name := range p.expect() {
 		if _, ok := p.byName[name]; !ok {
 			st := newState(name)
@@ -162,8 +179,13 @@ func (p *reader) finish() *Report {
 		rank[op.ID] = i + 1
 	}
 	slices.SortStableFunc(p.rep.Ops, func(a, b *Result) int { return place(rank, a) - place(rank, b) })
+	if p.early != nil {
+		p.rep.End = p.early
+	}
 	switch rep := p.rep; {
 	case rep.Run == nil:
+	case p.torn:
+		rep.End = nil
 	case rep.End == nil:
 		p.warn("no end line: the run is incomplete")
 	case !rep.Complete():

@@ -1,0 +1,234 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/capsem/capsem-bench/convert"
+	"github.com/capsem/capsem-bench/internal/catalogue"
+	"github.com/capsem/capsem-bench/internal/record"
+)
+
+// The files of a results directory. With several boots there is boot-01.txt
+// and so on in place of the one text.
+const (
+	textName    = "bench.txt"
+	jsonName    = "bench.json"
+	sessionName = "session.db"
+)
+
+// A runner runs the guest binary somewhere with the given arguments and hands
+// on what it prints as it comes. The status is the guest binary's own; err
+// says that it could not be run or did not end by itself. When ctx ends it
+// interrupts the guest binary and gives it time to say what it has.
+type runner interface {
+	Run(ctx context.Context, args []string, stdout, stderr io.Writer) (status int, err error)
+}
+
+// A measurement is one selection of operations, in one boot or several.
+type measurement struct {
+	a          *app
+	opt        *measureOptions
+	categories []catalogue.Category
+	p          *progress
+	took       durations
+	dir        string // of the results; "" keeps nothing
+	boots      []*booted
+}
+
+// A booted is one boot that is over.
+type booted struct {
+	name       string // of its text
+	text       *textFile
+	status     int
+	err        error
+	complaints string
+}
+
+func (a *app) newMeasurement(opt *measureOptions, categories []catalogue.Category) *measurement {
+	return &measurement{
+		a: a, opt: opt, categories: categories,
+		p: newProgress(a.term, opt.quiet || opt.verbose), took: loadDurations(),
+	}
+}
+
+// keepIn has the results kept in dir, which must not have any yet.
+func (m *measurement) keepIn(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return exit(exitUnfit, fmt.Errorf("results directory: %w; choose another with --out", err))
+	}
+	old, _ := filepath.Glob(filepath.Join(dir, "boot-*.txt"))
+	for _, name := range append(old, filepath.Join(dir, textName), filepath.Join(dir, jsonName), filepath.Join(dir, sessionName)) {
+		if _, err := os.Lstat(name); err == nil {
+			return usage("--out %s: it has %s already; choose a new directory", dir, filepath.Base(name))
+		}
+	}
+	// A directory in which nothing can be written is found out before two
+	// minutes of measuring, not after.
+	f, err := os.CreateTemp(dir, ".writable-*")
+	if err != nil {
+		return exit(exitUnfit, fmt.Errorf("results directory: %w; choose another with --out", err))
+	}
+	m.dir = dir
+	_ = f.Close()
+	return exit(exitUnfit, os.Remove(f.Name()))
+}
+
+// boot runs the guest binary once and keeps its text. It reports whether the
+// next boot is worth trying.
+func (m *measurement) boot(ctx context.Context, r runner, name string, first *record.Boot) bool {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	b := &booted{name: name, text: newTextFile(m.path(name), cancel)}
+	m.boots = append(m.boots, b)
+	if first != nil {
+		line, err := record.Append(nil, first)
+		if err != nil {
+			b.err = err
+			return false
+		}
+		_, _ = b.text.Write(line)
+	}
+	stdout := []io.Writer{b.text, &watch{p: m.p, took: m.took}}
+	if m.opt.verbose {
+		stdout = append(stdout, &shown{w: m.a.stderr})
+	}
+	var complaints tail
+	args := []string{"-test.bench=" + pattern(m.categories), "-test.count=" + strconv.Itoa(m.opt.count), "-test.timeout=0"}
+	b.status, b.err = r.Run(ctx, args, io.MultiWriter(stdout...), &complaints)
+	b.complaints = complaints.String()
+	if err := context.Cause(ctx); errors.Is(err, errTooMuch) {
+		b.err = err
+	}
+	m.p.step("", 0)
+	return b.err == nil && ctx.Err() == nil
+}
+
+// path is where a file of the results goes; "" is nowhere.
+func (m *measurement) path(name string) string {
+	if m.dir == "" {
+		return ""
+	}
+	return filepath.Join(m.dir, name)
+}
+
+// pattern selects categories for -test.bench.
+func pattern(categories []catalogue.Category) string {
+	if len(categories) == 0 {
+		return "."
+	}
+	var names []string
+	for _, c := range categories {
+		names = append(names, c.Benchmark())
+	}
+	return "^Benchmark(" + strings.Join(names, "|") + ")$"
+}
+
+// finish shows what all boots said and returns how it went.
+func (m *measurement) finish(ctx context.Context) error {
+	m.took.save()
+	var sources []convert.Source
+	var errs []error
+	for _, b := range m.boots {
+		sources = append(sources, convert.Source{Name: b.name, Reader: b.text.Reader()})
+		errs = append(errs, exit(exitUnfit, b.text.err))
+	}
+	rep, err := convert.ReadAll(sources...)
+	if err != nil {
+		return exit(exitUnfit, err)
+	}
+	if rep.Run != nil {
+		errs = append(errs, m.a.present(m.opt, rep, m.path(jsonName)))
+	}
+	for _, b := range m.boots {
+		errs = append(errs, b.text.Close())
+	}
+	return worst(append(errs, m.verdict(ctx, rep)))
+}
+
+// verdict is how the measurement went: interrupted, could not be made, or
+// what of it failed.
+func (m *measurement) verdict(ctx context.Context, rep *convert.Report) error {
+	if ctx.Err() != nil || rep.End != nil && rep.End.Status == "interrupted" {
+		return &exitError{exitInterrupted, errors.New("interrupted; the results are incomplete")}
+	}
+	status, complaints := 0, ""
+	for _, b := range m.boots {
+		if b.err != nil {
+			return exit(exitUnfit, withTail(b.err, b.complaints))
+		}
+		if b.status != 0 && status == 0 {
+			status, complaints = b.status, b.complaints
+		}
+	}
+	if rep.Run == nil {
+		code := exitUnfit
+		if status == exitUsage {
+			code = exitUsage
+		}
+		return exit(code, withTail(fmt.Errorf("the guest binary measured nothing (exit status %d)", status), complaints))
+	}
+	err := unmeasured(rep)
+	if err == nil && (status != 0 || !rep.OK()) {
+		err = fmt.Errorf("the run did not come to its end (exit status %d)", status)
+	}
+	if err == nil {
+		return nil
+	}
+	return exit(exitFailed, withTail(err, complaints))
+}
+
+// unmeasured names the operations that have no figure and were not skipped.
+func unmeasured(rep *convert.Report) error {
+	var bad []string
+	for _, res := range rep.Ops {
+		if res.Status != record.OK && res.Status != record.Skipped {
+			bad = append(bad, fmt.Sprintf("%s %s", res.Op.Name, res.Status))
+		}
+	}
+	if len(bad) == 0 {
+		return nil
+	}
+	if len(bad) > 3 {
+		bad = append(bad[:3], fmt.Sprintf("%d more", len(bad)-3))
+	}
+	return fmt.Errorf("not everything could be measured: %s", strings.Join(bad, ", "))
+}
+
+// worst joins errors under the gravest of their exit statuses.
+func worst(errs []error) error {
+	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+	if len(errs) == 0 {
+		return nil
+	}
+	status := exitFailed
+	for _, err := range errs {
+		var e *exitError
+		if errors.As(err, &e) {
+			status = max(status, e.status)
+		}
+	}
+	return exit(status, errors.Join(errs...))
+}
+
+func withTail(err error, complaints string) error {
+	if complaints == "" {
+		return err
+	}
+	return fmt.Errorf("%w\n%s", err, complaints)
+}
+
+// unfit is the error of something that could not begin.
+func unfit(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return &exitError{exitInterrupted, errors.New("interrupted")}
+	}
+	return exit(exitUnfit, err)
+}

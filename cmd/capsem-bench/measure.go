@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/capsem/capsem-bench/internal/catalogue"
+	"github.com/capsem/capsem-bench/sandbox"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// measureOptions are the flags of everything that measures.
+type measureOptions struct {
+	count          int
+	json           string
+	out            string
+	quiet, verbose bool
+}
+
+func (o *measureOptions) flags(f *pflag.FlagSet, out string) {
+	f.IntVar(&o.count, "count", 1, "rounds of every operation")
+	f.StringVar(&o.json, "json", "", "write the JSON document to `FILE` too")
+	f.StringVar(&o.out, "out", "", "keep text and JSON in `DIR`"+out)
+	f.BoolVarP(&o.quiet, "quiet", "q", false, "no tables and no progress")
+	f.BoolVarP(&o.verbose, "verbose", "v", false, "show the benchmark text as it comes")
+}
+
+// maxCount keeps the text of one run within maxText.
+const maxCount = 10_000
+
+func (o *measureOptions) check() error {
+	switch {
+	case o.count < 1 || o.count > maxCount:
+		return usage("--count %d: want 1 to %d", o.count, maxCount)
+	case o.quiet && o.verbose:
+		return usage("--quiet and --verbose: want one of them")
+	}
+	return nil
+}
+
+// measureCommands are the categories, to measure here.
+func (a *app) measureCommands() []*cobra.Command {
+	about := map[catalogue.Category]string{
+		catalogue.Disk:       "Measure the scratch disk",
+		catalogue.Rootfs:     "Measure the read-only rootfs",
+		catalogue.Startup:    "Measure cold starts of the agents' commands",
+		catalogue.HTTP:       "Measure requests through the proxy",
+		catalogue.Throughput: "Measure a download through the proxy",
+		catalogue.Snapshot:   "Measure workspace snapshots through the gateway",
+	}
+	var out []*cobra.Command
+	for _, c := range catalogue.Categories() {
+		opt := new(measureOptions)
+		cmd := &cobra.Command{
+			Use: string(c), Short: about[c], Args: atMostArgs(0, "no arguments"),
+			Example: fmt.Sprintf("  capsem-bench %s\n  capsem-bench %s -count 6 --json %s.json", c, c, c),
+			RunE: func(cmd *cobra.Command, args []string) error {
+				env, err := arguments(c, args)
+				if err != nil {
+					return err
+				}
+				return a.measureHere(cmd.Context(), opt, env, c)
+			},
+		}
+		switch c {
+		case catalogue.HTTP:
+			cmd.Use, cmd.Args = "http [URL [N [C]]]", atMostArgs(3, "at most a URL, a number of requests and a concurrency")
+			cmd.Example = "  capsem-bench http\n  capsem-bench http https://www.google.com/ 500 16"
+		case catalogue.Throughput:
+			cmd.Use, cmd.Args = "throughput [URL]", atMostArgs(1, "at most a URL")
+			cmd.Example = "  capsem-bench throughput\n  capsem-bench throughput https://example.com/big.bin"
+		}
+		opt.flags(cmd.Flags(), "")
+		out = append(out, cmd)
+	}
+	opt := new(measureOptions)
+	all := &cobra.Command{
+		Use: "all", Short: "Measure all categories here", Args: atMostArgs(0, "no arguments"),
+		Example: "  capsem-bench all -count 6 --out results/today",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.measureHere(cmd.Context(), opt, nil) },
+	}
+	opt.flags(all.Flags(), "")
+	return append(out, all)
+}
+
+// arguments turns the positional arguments of a category into the guest
+// binary's environment.
+func arguments(c catalogue.Category, args []string) ([]string, error) {
+	names := map[catalogue.Category][]string{
+		catalogue.HTTP:       {"CAPSEM_BENCH_HTTP_URL", "CAPSEM_BENCH_HTTP_N", "CAPSEM_BENCH_HTTP_C"},
+		catalogue.Throughput: {"CAPSEM_BENCH_THROUGHPUT_URL"},
+	}[c]
+	var env []string
+	for i, arg := range args {
+		if i == 0 && !strings.HasPrefix(arg, "http://") && !strings.HasPrefix(arg, "https://") {
+			return nil, usage("%s: URL %q: want one that starts with http:// or https://", c, arg)
+		}
+		if n, err := strconv.Atoi(arg); i > 0 && (err != nil || n < 1) {
+			return nil, usage("%s: %q: want a number of at least 1", c, arg)
+		}
+		env = append(env, names[i]+"="+arg)
+	}
+	return env, nil
+}
+
+// here runs the guest binary as it is, in this machine or guest.
+type here struct {
+	binary string
+	env    []string
+}
+
+func (h here) Run(ctx context.Context, args []string, stdout, stderr io.Writer) (int, error) {
+	return sandbox.Child{Binary: h.binary, Args: args, Env: h.env, Stdout: stdout, Stderr: stderr}.Run(ctx)
+}
+
+// measureHere measures without a sandbox, as in the guest. Without --out the
+// text stays in memory.
+func (a *app) measureHere(ctx context.Context, opt *measureOptions, env []string, categories ...catalogue.Category) error {
+	if err := opt.check(); err != nil {
+		return err
+	}
+	m := a.newMeasurement(opt, categories)
+	defer m.p.Close()
+	binary, err := sandbox.GuestBinary().Find(ctx, func(what string) { m.p.step(what, 0) })
+	if err != nil {
+		return unfit(ctx, err)
+	}
+	if opt.out != "" {
+		if err := m.keepIn(opt.out); err != nil {
+			return err
+		}
+	}
+	m.boot(ctx, here{binary, append(os.Environ(), env...)}, textName, nil)
+	return m.finish(ctx)
+}

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/capsem/capsem-bench/convert"
+)
+
+// present writes the JSON document to standard output and to the files that
+// want it, then the tables to standard error: on a terminal, where both go,
+// the tables are what stays in sight. A failure does not keep the rest back.
+func (a *app) present(opt *measureOptions, rep *convert.Report, files ...string) error {
+	var doc bytes.Buffer
+	if err := rep.WriteJSON(&doc); err != nil {
+		return exit(exitUnfit, err)
+	}
+	var failed []error
+	for _, name := range append(files, opt.json) {
+		if name != "" {
+			failed = append(failed, exit(exitUnfit, writeFile(name, doc.Bytes())))
+		}
+	}
+	failed = append(failed, a.output(doc.String()))
+	if !opt.quiet {
+		// Nobody left to read standard error is no reason to fail.
+		_ = convert.WriteTables(a.stderr, rep, convert.TableOptions{Width: a.term.width, Color: a.term.color})
+	}
+	return worst(failed)
+}
+
+// output prints data.
+func (a *app) output(text string) error {
+	_, err := io.WriteString(a.stdout, text)
+	if errors.Is(err, syscall.EPIPE) {
+		err = errors.New("standard output was closed before everything was written")
+	}
+	return exit(exitUnfit, err)
+}
+
+// writeFile writes a file whole or not at all. What is no regular file, such
+// as /dev/stdout or a pipe, is written to as it is.
+func writeFile(name string, data []byte) error {
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
+		if err := os.WriteFile(name, data, 0o644); err != nil {
+			return fmt.Errorf("writing %w", err)
+		}
+		return nil
+	}
+	return writeFileAtomic(name, data)
+}
+
+// writeFileAtomic writes a file whole or not at all.
+func writeFileAtomic(name string, data []byte) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*")
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", name, err)
+	}
+	defer func() {
+		if err != nil {
+			_ = f.Close()
+			_ = os.Remove(f.Name())
+			err = fmt.Errorf("writing %s: %w", name, err)
+		}
+	}()
+	if _, err = f.Write(data); err != nil {
+		return err
+	}
+	if err = f.Chmod(0o644); err != nil {
+		return err
+	}
+	if err = f.Sync(); err != nil {
+		return err
+	}
+	if err = f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), name)
+}
+
+// maxText bounds the text of one boot: a round of everything is some 40 kB.
+const maxText = 256 << 20
+
+var errTooMuch = fmt.Errorf("the guest printed more than %d MiB", maxText>>20)
+
+// A textFile keeps benchmark text: in a file, and in memory what the file
+// could not take, or everything if it has no name. So a full disk costs the
+// file and not the measurement. A Write never fails; text beyond maxText is
+// dropped and the boot cancelled.
+type textFile struct {
+	file   *os.File
+	good   int64 // bytes in the file
+	rest   bytes.Buffer
+	err    error // of the file
+	cancel context.CancelCauseFunc
+}
+
+func newTextFile(name string, cancel context.CancelCauseFunc) *textFile {
+	t := &textFile{cancel: cancel}
+	if name != "" {
+		t.file, t.err = os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o644)
+	}
+	return t
+}
+
+func (t *textFile) Write(b []byte) (int, error) {
+	n := len(b)
+	if t.good+int64(t.rest.Len())+int64(n) > maxText {
+		t.cancel(errTooMuch)
+		return n, nil
+	}
+	if t.file != nil && t.err == nil {
+		var wrote int
+		wrote, t.err = t.file.Write(b)
+		t.good += int64(wrote)
+		b = b[wrote:]
+	}
+	t.rest.Write(b)
+	return n, nil
+}
+
+// Reader returns the text from its beginning.
+func (t *textFile) Reader() io.Reader {
+	if t.file == nil {
+		return bytes.NewReader(t.rest.Bytes())
+	}
+	return io.MultiReader(io.NewSectionReader(t.file, 0, t.good), bytes.NewReader(t.rest.Bytes()))
+}
+
+func (t *textFile) Close() error {
+	if t.file == nil {
+		return nil
+	}
+	return t.file.Close()
+}
+
+// shown passes text on without control characters: it comes from a guest.
+type shown struct{ w io.Writer }
+
+func (s *shown) Write(b []byte) (int, error) {
+	_, _ = io.WriteString(s.w, strings.ReplaceAll(clean(strings.ReplaceAll(string(b), "\t", "    ")), "\r", ""))
+	return len(b), nil
+}
+
+// tail keeps the end of what a child complains about.
+type tail struct{ b []byte }
+
+const maxTail = 4 << 10
+
+func (t *tail) Write(b []byte) (int, error) {
+	t.b = append(t.b, b...)
+	if over := len(t.b) - maxTail; over > 0 {
+		t.b = append(t.b[:0], t.b[over:]...)
+	}
+	return len(b), nil
+}
+
+func (t *tail) String() string { return strings.TrimSpace(clean(string(t.b))) }

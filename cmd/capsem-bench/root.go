@@ -1,0 +1,76 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/capsem/capsem-bench/internal/record"
+	"github.com/spf13/cobra"
+	"github.com/spf13/cobra/doc"
+)
+
+func newRoot(a *app) *cobra.Command {
+	opt := new(measureOptions)
+	root := &cobra.Command{
+		Use:   "capsem-bench",
+		Short: "Measure what a Capsem VM costs, and whether a release made it worse",
+		Long: `capsem-bench measures disk, rootfs, startup, http, throughput and snapshot in a
+Capsem VM. Without a subcommand it measures everything here, as in the guest.
+
+One JSON document goes to standard output, tables go to standard error.
+
+Exit status: 0 ok, 1 what was measured failed, 2 usage or unreadable input,
+3 the environment is unfit, 130 interrupted.`,
+		Example: `  capsem-bench                      measure everything here (in the guest)
+  capsem-bench disk -count 6        one category, six rounds
+  capsem-bench run                  measure in a sandbox on this machine
+  capsem-bench convert bench.txt    benchmark text to JSON and tables`,
+		Version:       record.ToolVersion,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+				return usage("unknown command %q; did you mean %q?", args[0], near[0])
+			}
+			return usage("unknown command %q; see 'capsem-bench --help'", args[0])
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.measureHere(cmd.Context(), opt, nil) },
+	}
+	root.SuggestionsMinimumDistance = 2
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usage("%w; see '%s --help'", err, cmd.CommandPath())
+	})
+	opt.flags(root.Flags(), "")
+	root.AddCommand(a.measureCommands()...)
+	root.AddCommand(
+		a.convertCommand(),
+		a.importCommand(),
+		a.sessionCommand(),
+		a.manCommand(root),
+	)
+	return root
+}
+
+// manCommand writes the man pages.
+func (a *app) manCommand(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:     "man DIR",
+		Short:   "Write the man pages into a directory",
+		Example: "  capsem-bench man ~/.local/share/man/man1",
+		Args:    oneArg("one directory"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if err := os.MkdirAll(args[0], 0o755); err != nil {
+				return exit(exitUnfit, err)
+			}
+			header := &doc.GenManHeader{Title: "CAPSEM-BENCH", Section: "1", Source: "capsem-bench " + record.ToolVersion}
+			root.DisableAutoGenTag = true
+			if err := doc.GenManTree(root, header, args[0]); err != nil {
+				return exit(exitUnfit, fmt.Errorf("writing man pages: %w", err))
+			}
+			return nil
+		},
+	}
+}
