@@ -60,9 +60,22 @@ type Op struct {
 	Within float64 // sd between rounds, log
 }
 
-// A Release is the ops of one comparison and the state of its machine.
+// A Release is the ops of one comparison and the machine that its boots come
+// from: the model's, or a recording.
 type Release struct {
-	Ops      []Op
+	Ops []Op
+	// Sequential measures all old boots first and all new ones after, the
+	// wrong way that people do it.
+	Sequential bool
+
+	rng   *rand.Rand
+	boot  func(at float64) [][]float64
+	ahead [][][]float64 // the boots of a sequential measurement, in time order
+}
+
+// A machine is the state of a simulated machine.
+type machine struct {
+	ops      []Op
 	scenario Scenario
 	rng      *rand.Rand
 	common   float64 // the AR(1) state, unit variance
@@ -73,7 +86,8 @@ func groups() []int { return []int{8, 5, 5, 10, 7, 15} }
 
 // NewRelease draws the ops of one release.
 func NewRelease(s Scenario, rng *rand.Rand) *Release {
-	r := &Release{scenario: s, rng: rng, common: rng.NormFloat64()}
+	m := &machine{scenario: s, rng: rng, common: rng.NormFloat64()}
+	r := &Release{rng: rng, boot: m.Boot}
 	for g, n := range groups() {
 		for range n {
 			r.Ops = append(r.Ops, Op{Group: g})
@@ -87,6 +101,7 @@ func NewRelease(s Scenario, rng *rand.Rand) *Release {
 		op.Boot = s.Scale * logUniform(rng, bounds[c], bounds[c+1])
 		op.Within = logUniform(rng, 0.01, 0.15)
 	}
+	m.ops = r.Ops
 	return r
 }
 
@@ -94,14 +109,15 @@ func logUniform(rng *rand.Rand, lo, hi float64) float64 {
 	return math.Exp(math.Log(lo) + rng.Float64()*math.Log(hi/lo))
 }
 
-// Boot measures all ops in one fresh sandbox: the log times of its rounds.
+// Boot measures all ops in one fresh sandbox: the log times of its rounds,
+// or "badness": what is better when larger enters with its sign turned.
 // at is the boot's place in the whole measurement, from 0 to 1.
-func (r *Release) Boot(at float64) [][]float64 {
-	s, rng := r.scenario, r.rng
+func (m *machine) Boot(at float64) [][]float64 {
+	s, rng := m.scenario, m.rng
 	if s.AR > 0 {
-		r.common = phi*r.common + math.Sqrt(1-phi*phi)*rng.NormFloat64()
+		m.common = phi*m.common + math.Sqrt(1-phi*phi)*rng.NormFloat64()
 	} else {
-		r.common = rng.NormFloat64()
+		m.common = rng.NormFloat64()
 	}
 	share := max(0.3, s.AR)
 	group := make([]float64, len(groups()))
@@ -115,9 +131,9 @@ func (r *Release) Boot(at float64) [][]float64 {
 			slowGroup = rng.IntN(len(group))
 		}
 	}
-	out := make([][]float64, len(r.Ops))
-	for i, op := range r.Ops {
-		v := op.Boot * (math.Sqrt(share)*r.common + math.Sqrt((1-share)*2/7)*group[op.Group] +
+	out := make([][]float64, len(m.ops))
+	for i, op := range m.ops {
+		v := op.Boot * (math.Sqrt(share)*m.common + math.Sqrt((1-share)*2/7)*group[op.Group] +
 			math.Sqrt((1-share)*5/7)*rng.NormFloat64())
 		v += 2 * s.Drift * at
 		if slowGroup < 0 || slowGroup == op.Group {
@@ -137,7 +153,10 @@ func (r *Release) Boot(at float64) [][]float64 {
 // Median returns the median of the rounds after the warm-up: what a boot
 // counts as.
 func Median(rounds []float64) float64 {
-	v := slices.Clone(rounds[1:])
+	v := slices.Clone(rounds)
+	if len(v) > 1 {
+		v = v[1:]
+	}
 	slices.Sort(v)
 	h := len(v) / 2
 	if len(v)%2 == 1 {

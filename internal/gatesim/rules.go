@@ -2,7 +2,6 @@ package gatesim
 
 import (
 	"math"
-	"math/rand/v2"
 	"slices"
 
 	"github.com/capsem/capsem-bench/compare"
@@ -26,24 +25,38 @@ type Gate func(r *Release, in Injection) Verdict
 // pair measures k boots a side in pairs of random order. start and total
 // place them in the whole measurement.
 func (r *Release) pair(k, start, total int, in Injection) (old, new [][][]float64) {
-	for i := range k {
-		at := func(slot int) float64 { return float64(start+2*i+slot) / float64(total) }
-		first := r.rng.IntN(2)
-		for slot := range 2 {
-			boot := r.Boot(at(slot))
-			if slot == first {
-				old = append(old, boot)
-				continue
-			}
-			if in.Size > 0 {
-				for j := range boot[in.Op] {
-					boot[in.Op][j] += math.Log1p(in.Size)
+	if r.Sequential {
+		for i := len(r.ahead); i < total; i++ {
+			r.ahead = append(r.ahead, r.boot(float64(i)/float64(total)))
+		}
+		at := start / 2
+		old, new = r.ahead[at:at+k], r.ahead[total/2+at:total/2+at+k]
+	} else {
+		for i := range k {
+			first := r.rng.IntN(2)
+			for slot := range 2 {
+				boot := r.boot(float64(start+2*i+slot) / float64(total))
+				if slot == first {
+					old = append(old, boot)
+				} else {
+					new = append(new, boot)
 				}
 			}
-			new = append(new, boot)
 		}
 	}
+	for _, boot := range new {
+		in.slow(boot)
+	}
 	return old, new
+}
+
+// slow is what the injection does to a boot of the new build.
+func (in Injection) slow(boot [][]float64) {
+	if in.Size > 0 {
+		for j := range boot[in.Op] {
+			boot[in.Op][j] += math.Log1p(in.Size)
+		}
+	}
 }
 
 // medians returns the value of one op in every boot.
@@ -151,94 +164,4 @@ func uTest(old, new []float64) float64 {
 	m, n := float64(len(old)), float64(len(new))
 	z := (u - m*n/2) / math.Sqrt(m*n*(m+n+1)/12)
 	return math.Erfc(z/math.Sqrt2) / 2
-}
-
-// A Rate is a share of trials with its exact 95 % interval (Clopper and
-// Pearson 1934).
-type Rate struct {
-	Hits, Trials int
-	Lo, Hi       float64
-}
-
-// NewRate returns hits of trials.
-func NewRate(hits, trials int) Rate {
-	r := Rate{Hits: hits, Trials: trials, Hi: 1}
-	if hits > 0 {
-		r.Lo = solve(func(p float64) float64 { return 1 - binomialCDF(hits-1, trials, p) - 0.025 })
-	}
-	if hits < trials {
-		r.Hi = solve(func(p float64) float64 { return 0.025 - binomialCDF(hits, trials, p) })
-	}
-	return r
-}
-
-// Share returns the point estimate.
-func (r Rate) Share() float64 { return float64(r.Hits) / float64(max(r.Trials, 1)) }
-
-// solve finds the zero of an increasing function on [0, 1].
-func solve(f func(float64) float64) float64 {
-	lo, hi := 0.0, 1.0
-	for range 60 {
-		if mid := (lo + hi) / 2; f(mid) < 0 {
-			lo = mid
-		} else {
-			hi = mid
-		}
-	}
-	return (lo + hi) / 2
-}
-
-func binomialCDF(k, n int, p float64) float64 {
-	if p <= 0 {
-		return 1
-	}
-	if p >= 1 {
-		return 0
-	}
-	var sum float64
-	for i := 0; i <= k; i++ {
-		a, _ := math.Lgamma(float64(n + 1))
-		b, _ := math.Lgamma(float64(i + 1))
-		c, _ := math.Lgamma(float64(n - i + 1))
-		sum += math.Exp(a - b - c + float64(i)*math.Log(p) + float64(n-i)*math.Log1p(-p))
-	}
-	return min(1, sum)
-}
-
-// Outcome sums up many releases under one gate.
-type Outcome struct {
-	Blocked Rate    // releases with any op named
-	Named   Rate    // releases in which the slowed op was named
-	Boots   float64 // mean, both sides
-}
-
-// Simulate judges n releases. class chooses the op to slow by size; size 0
-// is a comparison of a build with itself. The same seed gives the same
-// outcome.
-func Simulate(n int, seed uint64, s Scenario, gate Gate, class Class, size float64) Outcome {
-	var blocked, named, boots int
-	for i := range n {
-		rng := rand.New(rand.NewPCG(seed, uint64(i)))
-		r := NewRelease(s, rng)
-		in := Injection{Op: r.pick(class), Size: size}
-		v := gate(r, in)
-		boots += v.Boots
-		if len(v.Blocked) > 0 {
-			blocked++
-		}
-		if slices.Contains(v.Blocked, in.Op) {
-			named++
-		}
-	}
-	return Outcome{NewRate(blocked, n), NewRate(named, n), float64(boots) / float64(n)}
-}
-
-// pick draws an op of the class; any op when class is empty.
-func (r *Release) pick(class Class) int {
-	for {
-		i := r.rng.IntN(len(r.Ops))
-		if class == "" || r.Ops[i].Class == class {
-			return i
-		}
-	}
 }

@@ -16,7 +16,7 @@ func TestModelHasItsNoise(t *testing.T) {
 	r := NewRelease(Scenarios()[0], rng)
 	op := r.Ops[0]
 	for range boots {
-		v := Median(r.Boot(0)[0])
+		v := Median(r.boot(0)[0])
 		sum += v
 		sum2 += v * v
 	}
