@@ -47,6 +47,7 @@ type measurement struct {
 type booted struct {
 	name       string // of its text
 	text       *textFile
+	said       bool // the guest printed something
 	status     int
 	err        error
 	complaints string
@@ -96,6 +97,7 @@ func (m *measurement) boot(ctx context.Context, r runner, name string, first *re
 		}
 		_, _ = b.text.Write(line)
 	}
+	head := b.text.Len()
 	stdout := []io.Writer{b.text, &watch{p: m.p, took: m.took}}
 	if m.opt.verbose {
 		stdout = append(stdout, &shown{w: m.a.stderr})
@@ -103,12 +105,30 @@ func (m *measurement) boot(ctx context.Context, r runner, name string, first *re
 	var complaints tail
 	args := []string{"-test.bench=" + pattern(m.categories), "-test.count=" + strconv.Itoa(m.opt.count), "-test.timeout=0"}
 	b.status, b.err = r.Run(ctx, args, io.MultiWriter(stdout...), &complaints)
-	b.complaints = complaints.String()
+	b.complaints, b.said = complaints.String(), b.text.Len() > head
 	if err := context.Cause(ctx); errors.Is(err, errTooMuch) {
 		b.err = err
 	}
 	m.p.step("", 0)
 	return b.err == nil && ctx.Err() == nil
+}
+
+// empty reports whether no guest said anything.
+func (m *measurement) empty() bool {
+	return !slices.ContainsFunc(m.boots, func(b *booted) bool { return b.said })
+}
+
+// discard removes results that have no measurement, so that the next attempt
+// may use the same directory; all of it if it is ours.
+func (m *measurement) discard(all bool) {
+	if all {
+		_ = os.RemoveAll(m.dir)
+		return
+	}
+	for _, b := range m.boots {
+		_ = os.Remove(m.path(b.name))
+	}
+	_ = os.Remove(m.path(sessionName))
 }
 
 // path is where a file of the results goes; "" is nowhere.

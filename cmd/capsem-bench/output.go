@@ -112,7 +112,7 @@ func newTextFile(name string, cancel context.CancelCauseFunc) *textFile {
 
 func (t *textFile) Write(b []byte) (int, error) {
 	n := len(b)
-	if t.good+int64(t.rest.Len())+int64(n) > maxText {
+	if t.Len()+int64(n) > maxText {
 		t.cancel(errTooMuch)
 		return n, nil
 	}
@@ -125,6 +125,9 @@ func (t *textFile) Write(b []byte) (int, error) {
 	t.rest.Write(b)
 	return n, nil
 }
+
+// Len returns how many bytes were kept.
+func (t *textFile) Len() int64 { return t.good + int64(t.rest.Len()) }
 
 // Reader returns the text from its beginning.
 func (t *textFile) Reader() io.Reader {

@@ -46,7 +46,7 @@ in results and in ~/.capsem/sessions.`,
 
 // sessionDirs are where sessions are looked for.
 func sessionDirs() []string {
-	dirs := []string{"results"}
+	dirs := []string{resultsDir}
 	if home, err := os.UserHomeDir(); err == nil {
 		dirs = append(dirs, filepath.Join(home, ".capsem", "sessions"))
 	}

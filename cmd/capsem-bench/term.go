@@ -57,6 +57,7 @@ const quietFor = 2 * time.Second
 type progress struct {
 	t    *term
 	mu   sync.Mutex
+	head string // before every step
 	what string
 	last time.Duration // how long it took last time; 0 unknown
 	from time.Time
@@ -94,6 +95,13 @@ func (p *progress) step(what string, last time.Duration) {
 	p.what, p.last, p.from = what, last, time.Now()
 }
 
+// prefix sets what stands before every step from now on.
+func (p *progress) prefix(head string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.head = head
+}
+
 func (p *progress) draw() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -101,7 +109,7 @@ func (p *progress) draw() {
 	if p.what == "" || elapsed < quietFor && p.last < quietFor {
 		return
 	}
-	line := fmt.Sprintf("%s  %s", p.what, elapsed.Round(time.Second))
+	line := fmt.Sprintf("%s%s  %s", p.head, p.what, elapsed.Round(time.Second))
 	if p.last > 0 {
 		line += fmt.Sprintf(" (last time %s)", p.last.Round(100*time.Millisecond))
 	}
