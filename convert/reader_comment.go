@@ -21,6 +21,11 @@ func (p *reader) comment(line []byte) error {
 			v.Side = clean([]byte(v.Side), 20)
 			p.rep.Boot = v
 		}
+	case *record.Machine:
+		if p.rep.Run == nil && len(p.rep.Machine) < 2 {
+			v.Unfit, v.Doubts = cleanAll(v.Unfit), cleanAll(v.Doubts)
+			p.rep.Machine = append(p.rep.Machine, v)
+		}
 	case *record.Run:
 		p.run(v)
 	case *record.Category:

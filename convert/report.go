@@ -18,10 +18,11 @@ const (
 
 // A Report is everything one benchmark text says, by operation.
 type Report struct {
-	Name       string       // where it was read from, for messages
-	Boot       *record.Boot // nil when the text is no boot of several
-	Run        *record.Run  // nil when the text has none; the first of several
-	End        *record.End  // nil when the text has none: incomplete
+	Name       string            // where it was read from, for messages
+	Boot       *record.Boot      // nil when the text is no boot of several
+	Machine    []*record.Machine // of the host, before and after the boot; often none
+	Run        *record.Run       // nil when the text has none; the first of several
+	End        *record.End       // nil when the text has none: incomplete
 	Config     map[string]string
 	Categories map[catalogue.Category]*record.Category
 	// Ops are the expected operations in catalogue order, then those the

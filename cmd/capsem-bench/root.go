@@ -46,6 +46,7 @@ Exit status: 0 ok, 1 what was measured failed, 2 usage or unreadable input,
 	opt.flags(root.Flags(), "")
 	root.AddCommand(a.measureCommands()...)
 	root.AddCommand(
+		a.doctorCommand(),
 		a.convertCommand(),
 		a.importCommand(),
 		a.sessionCommand(),

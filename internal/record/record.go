@@ -33,6 +33,7 @@ const ToolVersion = "0.1.0"
 // The values of the "type" key.
 const (
 	TypeBoot     = "boot"
+	TypeMachine  = "machine"
 	TypeRun      = "run"
 	TypeCategory = "category"
 	TypeStart    = "start"
@@ -52,6 +53,23 @@ type Boot struct {
 	Slot  int     `json:"slot"`            // place in the order of all boots, from 1
 	Seed  uint64  `json:"seed,omitempty"`  // of the order inside the pairs
 	Time  float64 `json:"time"`            // Unix seconds at the start, host's clock
+}
+
+// Machine is how fit the host was to measure: one line from before the boot
+// and one from after it. The host writes both before anything the guest says;
+// a machine line after the run line is the guest's and means nothing.
+type Machine struct {
+	Type     string   `json:"type"`
+	Time     float64  `json:"time"`                      // Unix seconds, host's clock
+	Load     float64  `json:"load,omitempty"`            // of the last minute
+	Busy     float64  `json:"busy,omitempty"`            // share of the processors that others used
+	Steal    float64  `json:"steal,omitempty"`           // share that the hypervisor took
+	Pressure float64  `json:"memory_pressure,omitempty"` // percent of 10 s in which a task waited for memory
+	VMs      int      `json:"vms,omitempty"`             // other virtual machines
+	BurnNS   int64    `json:"burn_ns,omitempty"`         // median of the burn-in loop
+	Spread   float64  `json:"burn_spread,omitempty"`     // slowest over fastest turn, minus 1
+	Unfit    []string `json:"unfit,omitempty"`           // why the machine is not fit
+	Doubts   []string `json:"doubts,omitempty"`
 }
 
 // Run is the guest's first line: what ran, where, and what to expect.
@@ -209,7 +227,7 @@ func Append(dst []byte, v any) ([]byte, error) {
 // ErrNotRecord is returned by Parse for a line that is not one of ours.
 var ErrNotRecord = errors.New("not a #capsem line")
 
-// Parse decodes a comment line into *Boot, *Run, *Category, *Start, *Samples, *Status
+// Parse decodes a comment line into *Boot, *Machine, *Run, *Category, *Start, *Samples, *Status
 // or *End. A type of a later version gives (nil, nil): readers skip it.
 func Parse(line []byte) (any, error) {
 	body, ok := bytes.CutPrefix(line, []byte(Prefix))
@@ -226,6 +244,8 @@ func Parse(line []byte) (any, error) {
 	switch head.Type {
 	case TypeBoot:
 		v = new(Boot)
+	case TypeMachine:
+		v = new(Machine)
 	case TypeRun:
 		v = new(Run)
 	case TypeCategory:
