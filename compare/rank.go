@@ -24,7 +24,8 @@ type Ranker struct {
 func NewRanker() *Ranker { return &Ranker{nulls: make(map[string]null)} }
 
 // null is the distribution of the statistic under "same": tail[i] is the
-// probability of a value of at least lo+i.
+// probability of a value of at least lo+i, once it is summed up; until then
+// it is that of lo+i.
 type null struct {
 	lo   int64
 	tail []float64
@@ -112,12 +113,20 @@ func rank(s Stratum, shift float64) stage {
 	return st
 }
 
-// scales returns whole-number weights proportional to 1/(N+1).
+// maxScale bounds the weights, and with them the table of the null
+// distribution. Stages of equal size, as plans have them, stay far below it.
+const maxScale = 100_000
+
+// scales returns whole-number weights proportional to 1/(N+1). Where the
+// sizes have no small common multiple it returns equal weights, with which
+// the test is as exact and a little less powerful.
 func scales(stages []stage) []int64 {
 	l := int64(1)
 	for _, s := range stages {
 		d := int64(len(s.ranks) + 1)
-		l = l / gcd(l, d) * d
+		if l = l / gcd(l, d) * d; l > maxScale {
+			return slices.Repeat([]int64{1}, len(stages))
+		}
 	}
 	out := make([]int64, len(stages))
 	for i, s := range stages {
@@ -138,23 +147,34 @@ func (r *Ranker) null(stages []stage, scale []int64) null {
 	if n, ok := r.nulls[key]; ok {
 		return n
 	}
-	dist := map[int64]float64{0: 1}
+	n := null{tail: []float64{1}}
 	for i, s := range stages {
-		dist = convolve(dist, s.distribution(), scale[i])
-	}
-	lo, hi := int64(math.MaxInt64), int64(math.MinInt64)
-	for t := range dist {
-		lo, hi = min(lo, t), max(hi, t)
-	}
-	n := null{lo: lo, tail: make([]float64, hi-lo+1)}
-	for t, p := range dist {
-		n.tail[t-lo] = p
+		n = n.convolve(s, scale[i])
 	}
 	for i := len(n.tail) - 2; i >= 0; i-- {
 		n.tail[i] += n.tail[i+1]
 	}
 	r.nulls[key] = n
 	return n
+}
+
+// convolve adds a stage, weighted by scale, to the distribution so far.
+func (n null) convolve(s stage, scale int64) null {
+	base, prob := s.distribution()
+	out := null{
+		lo:   n.lo + scale*base,
+		tail: make([]float64, int64(len(n.tail))+scale*int64(len(prob)-1)),
+	}
+	for y, q := range prob {
+		if q == 0 {
+			continue
+		}
+		to := out.tail[scale*int64(y):]
+		for x, p := range n.tail {
+			to[x] += p * q
+		}
+	}
+	return out
 }
 
 func nullKey(stages []stage) string {
@@ -175,40 +195,42 @@ func nullKey(stages []stage) string {
 }
 
 // distribution returns the probability of every doubled rank sum when any n
-// of the ranks are equally likely to be New's. The table counts subsets by
-// size and sum; float64 holds the counts exactly to 2^53, beyond which the
-// relative error is 1e-16 a step.
-func (s stage) distribution() map[int64]float64 {
-	counts := make([]map[int64]float64, s.n+1)
-	for k := range counts {
-		counts[k] = make(map[int64]float64)
+// of the ranks are equally likely to be New's, from the sum base on. The
+// table counts subsets by size and sum; float64 holds the counts exactly to
+// 2^53, beyond which the relative error is 1e-16 a step.
+func (s stage) distribution() (base int64, prob []float64) {
+	var top int64
+	for i, x := range s.ranks {
+		if i < s.n {
+			base += x
+		}
+		if i >= len(s.ranks)-s.n {
+			top += x
+		}
 	}
-	counts[0][0] = 1
+	width := top + 1
+	counts := make([]float64, int64(s.n+1)*width)
+	counts[0] = 1
 	for i, x := range s.ranks {
 		for k := min(i+1, s.n); k >= 1; k-- {
-			for sum, c := range counts[k-1] {
-				counts[k][sum+x] += c
+			from := counts[int64(k-1)*width : int64(k)*width]
+			to := counts[int64(k)*width : int64(k+1)*width]
+			for sum, c := range from[:width-min(x, width)] {
+				if c != 0 {
+					to[int64(sum)+x] += c
+				}
 			}
 		}
 	}
+	prob = counts[int64(s.n)*width+base:]
 	var total float64
-	for _, c := range counts[s.n] {
+	for _, c := range prob {
 		total += c
 	}
-	for sum := range counts[s.n] {
-		counts[s.n][sum] /= total
+	for i := range prob {
+		prob[i] /= total
 	}
-	return counts[s.n]
-}
-
-func convolve(a, b map[int64]float64, scale int64) map[int64]float64 {
-	out := make(map[int64]float64, len(a)*4)
-	for x, p := range a {
-		for y, q := range b {
-			out[x+scale*y] += p * q
-		}
-	}
-	return out
+	return base, prob
 }
 
 // MinP returns the smallest p-value that strata of the given sizes can give:
@@ -232,14 +254,14 @@ func logChoose(n, k int) float64 {
 // Shift returns the stratified Hodges-Lehmann estimate: the median of all
 // differences New-Old within strata, in log. It is NaN without a pair.
 func Shift(strata []Stratum) float64 {
-	d := differences(strata)
+	d := pairwise(strata)
 	if len(d) == 0 {
 		return math.NaN()
 	}
 	return middle(d)
 }
 
-func differences(strata []Stratum) []float64 {
+func pairwise(strata []Stratum) []float64 {
 	var d []float64
 	for _, s := range strata {
 		for _, o := range s.Old {
@@ -265,7 +287,7 @@ func middle(sorted []float64) float64 {
 // the given level (0.95), by inverting the test. A side that the number of
 // boots cannot bound is infinite.
 func (r *Ranker) Interval(strata []Stratum, level float64) (lo, hi float64) {
-	d := differences(strata)
+	d := pairwise(strata)
 	tail := (1 - level) / 2
 	if len(d) == 0 {
 		return math.Inf(-1), math.Inf(1)

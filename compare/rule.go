@@ -114,6 +114,9 @@ type Item struct {
 	Tested []Stratum // without the common mode of their boots; the test uses these
 	Budget float64   // the slowdown to tolerate, as a ratio: 0.05
 	Closed bool      // settled at an earlier look
+	// Linear says that the values are no logarithms, because some are not
+	// positive. Budget is then in their unit and no margin applies.
+	Linear bool
 }
 
 // Add gives the items that were measured in one stage their strata. The
@@ -125,7 +128,23 @@ func Add(items []*Item, strata []Stratum) {
 	}
 }
 
-func (it *Item) overBudget() bool { return Shift(it.Strata) > math.Log1p(it.Budget) }
+// limit is the budget in the unit of the strata.
+func (it *Item) limit() float64 {
+	if it.Linear {
+		return it.Budget
+	}
+	return math.Log1p(it.Budget)
+}
+
+func (it *Item) overBudget() bool { return Shift(it.Strata) > it.limit() }
+
+// p is the p-value of "slower by more than the margin".
+func (r Rule) p(rk *Ranker, it *Item) float64 {
+	if it.Linear {
+		return rk.P(it.Tested, 0)
+	}
+	return rk.P(it.Tested, r.Margin)
+}
 
 // Settle looks at the open items after the given look (from 0) and closes
 // those that need no further boots. At the last look it does nothing.
@@ -138,21 +157,14 @@ func (r Rule) Settle(rk *Ranker, look int, items []Item) {
 		if it.Closed {
 			continue
 		}
-		it.Closed = !it.overBudget() || rk.P(it.Tested, r.Margin) > r.Cuts[look]
+		it.Closed = !it.overBudget() || r.p(rk, it) > r.Cuts[look]
 	}
 }
 
 // Convict returns the indices of the items that are regressions at the last
 // look. All items count for the correction, the closed ones with p = 1.
 func (r Rule) Convict(rk *Ranker, items []Item) []int {
-	p := make([]float64, len(items))
-	for i, it := range items {
-		p[i] = 1
-		if !it.Closed {
-			p[i] = rk.P(it.Tested, r.Margin)
-		}
-	}
-	adjusted := Holm(p)
+	adjusted := r.Adjusted(rk, items)
 	var out []int
 	for i := range items {
 		if adjusted[i] <= r.Alpha && items[i].overBudget() {
@@ -160,6 +172,18 @@ func (r Rule) Convict(rk *Ranker, items []Item) []int {
 		}
 	}
 	return out
+}
+
+// Adjusted returns the p-values of all items after Holm's correction.
+func (r Rule) Adjusted(rk *Ranker, items []Item) []float64 {
+	p := make([]float64, len(items))
+	for i := range items {
+		p[i] = 1
+		if !items[i].Closed {
+			p[i] = r.p(rk, &items[i])
+		}
+	}
+	return Holm(p)
 }
 
 // Holm returns p-values adjusted for testing all of them at once (Holm 1979,
@@ -186,8 +210,3 @@ func Holm(p []float64) []float64 {
 	}
 	return out
 }
-
-// MDE80 returns the smallest slowdown, as a ratio, that the default rule
-// finds with 80 % power when boots vary with standard deviation sd (in log).
-// The curve was fitted to simulated releases.
-func MDE80(sd float64) float64 { return max(0.065, math.Expm1(2.05*sd)) }

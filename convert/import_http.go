@@ -3,7 +3,6 @@ package convert
 import (
 	"fmt"
 	"hash/fnv"
-	"net"
 	"net/url"
 	"strconv"
 	"strings"
@@ -188,7 +187,7 @@ func urlPart(address, catalogued string) string {
 		return "/url=" + digest(address)
 	}
 	host, exact := u.Hostname(), u.Scheme == "https" && u.Port() == ""
-	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
+	if isLocal(host) {
 		// The port of a local server is another one in every run.
 		host, exact = "local", u.Scheme == "http"
 	}

@@ -1,14 +1,9 @@
 package convert
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"net/url"
 	"slices"
-	"strings"
 
-	"github.com/capsem/capsem-bench/internal/catalogue"
 	"github.com/capsem/capsem-bench/internal/record"
 )
 
@@ -146,44 +141,4 @@ func sortedKeys(m map[string]string) []string {
 	}
 	slices.Sort(keys)
 	return keys
-}
-
-// workload is a fingerprint of what was asked to be measured, whole and by
-// category: two documents are comparable where it agrees.
-func (r *Report) workload() fields {
-	all := sha256.New()
-	categories := fields{}
-	for _, c := range catalogue.Categories() {
-		ops := r.known(c)
-		if len(ops) == 0 {
-			continue
-		}
-		text := r.workloadText(c, ops)
-		sum := sha256.Sum256([]byte(text))
-		_, _ = all.Write([]byte(text))
-		categories = append(categories, member{string(c), hex.EncodeToString(sum[:8])})
-	}
-	return fields{{"fingerprint", hex.EncodeToString(all.Sum(nil)[:8])}, {"categories", categories}}
-}
-
-// workloadText describes the work of a category, one line an operation: the
-// names hold counts, sizes and concurrency.
-func (r *Report) workloadText(c catalogue.Category, ops []*Result) string {
-	var b strings.Builder
-	for _, res := range ops {
-		fmt.Fprintln(&b, res.Op.Name)
-	}
-	if cat := r.Categories[c]; cat != nil {
-		fmt.Fprintln(&b, "url", endpoint(cat.URL), "dirs", strings.Join(cat.ScanDirs, ","))
-	}
-	return b.String()
-}
-
-// endpoint is a URL without user, query and fragment.
-func endpoint(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return raw
-	}
-	return u.Scheme + "://" + u.Host + u.Path
 }

@@ -1,0 +1,154 @@
+package compare
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/capsem/capsem-bench/convert"
+	"github.com/capsem/capsem-bench/internal/record"
+)
+
+// maxInput bounds one input. A boot of all ops with ten rounds is below 1 MB.
+const maxInput = 512 << 20
+
+// A Boot is one observation: all that one fresh sandbox said.
+type Boot struct {
+	*convert.Report
+	// Text is the benchmark text, also of a boot that was read from JSON.
+	Text []byte
+	// Imported says that the boot was read from Capsem's JSON.
+	Imported bool
+}
+
+// A Side is all boots of one build.
+type Side struct {
+	Name  string // for messages: a file or directory
+	Boots []Boot
+	Notes []string // what could not be used, for people
+}
+
+// ErrNoResults is returned for an input that has no operation at all.
+var ErrNoResults = errors.New("no benchmark results in it")
+
+// ReadBoots reads the boots of one input: a Capsem JSON document of any known
+// shape, or benchmark text, plain or as JSON events. The name is used in
+// messages only; notes say what was left out.
+//
+// An input is one boot, whatever number of runs it holds, because rounds
+// taken for boots make differences out of noise. Only when it begins with the
+// host's boot line, as when such files are joined, does each boot line begin
+// a boot.
+func ReadBoots(r io.Reader, name string) (boots []Boot, notes []string, err error) {
+	data, err := io.ReadAll(io.LimitReader(r, maxInput+1))
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading %s: %w", name, err)
+	}
+	if len(data) > maxInput {
+		return nil, nil, fmt.Errorf("%s: larger than %d MiB", name, maxInput>>20)
+	}
+	if isDocument(data) {
+		var text bytes.Buffer
+		notes, err := convert.Import(&text, bytes.NewReader(data), name)
+		if err != nil {
+			return nil, nil, err
+		}
+		boot, err := readBoot(text.Bytes(), name)
+		boot.Imported = true
+		return []Boot{boot}, prefix(name, notes), err
+	}
+	texts := splitBoots(data)
+	for i, text := range texts {
+		part := name
+		if len(texts) > 1 {
+			part = fmt.Sprintf("%s (boot %d)", name, i+1)
+		}
+		boot, err := readBoot(text, part)
+		if err != nil {
+			return nil, nil, err
+		}
+		boots = append(boots, boot)
+		if n := bytes.Count(text, []byte(record.Prefix+`{"type":"run"`)); n > 1 {
+			notes = append(notes, fmt.Sprintf("%s: %d runs in one text count as one boot; one file a boot tells them apart", part, n))
+		}
+	}
+	return boots, notes, nil
+}
+
+func readBoot(text []byte, name string) (Boot, error) {
+	rep, err := convert.Read(bytes.NewReader(text), name)
+	if err != nil {
+		return Boot{}, err
+	}
+	if len(rep.Ops) == 0 {
+		return Boot{}, fmt.Errorf("%s: %w", name, ErrNoResults)
+	}
+	return Boot{Report: rep, Text: text}, nil
+}
+
+// isDocument reports whether the input is a JSON document and not a stream of
+// test events, whose lines are objects with an action.
+func isDocument(data []byte) bool {
+	body := bytes.TrimLeft(data, " \t\r\n")
+	if len(body) == 0 || body[0] != '{' {
+		return false
+	}
+	line, _, _ := bytes.Cut(body, []byte("\n"))
+	return !bytes.Contains(line, []byte(`"Action":`))
+}
+
+var bootLine = []byte(record.Prefix + `{"type":"boot"`)
+
+func splitBoots(data []byte) [][]byte {
+	if !bytes.HasPrefix(data, bootLine) {
+		return [][]byte{data}
+	}
+	var texts [][]byte
+	for len(data) > 0 {
+		end := bytes.Index(data[1:], append([]byte("\n"), bootLine...))
+		if end < 0 {
+			return append(texts, data)
+		}
+		end += len("\n") + 1
+		texts = append(texts, data[:end:end])
+		data = data[end:]
+	}
+	return texts
+}
+
+func prefix(name string, notes []string) []string {
+	out := make([]string, len(notes))
+	for i, n := range notes {
+		out[i] = name + ": " + n
+	}
+	return out
+}
+
+// sorted returns the boots in an order that depends on what they say only.
+func sorted(boots []Boot) []Boot {
+	out := slices.Clone(boots)
+	slices.SortStableFunc(out, func(a, b Boot) int {
+		if c := cmp.Or(cmp.Compare(stageOf(a), stageOf(b)), cmp.Compare(slotOf(a), slotOf(b))); c != 0 {
+			return c
+		}
+		return bytes.Compare(a.Text, b.Text)
+	})
+	return out
+}
+
+func stageOf(b Boot) int {
+	if b.Boot == nil {
+		return 0
+	}
+	return b.Boot.Stage
+}
+
+func slotOf(b Boot) int {
+	if b.Boot == nil {
+		return 0
+	}
+	return b.Boot.Slot
+}

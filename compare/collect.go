@@ -1,0 +1,321 @@
+package compare
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/capsem/capsem-bench/internal/catalogue"
+	"github.com/capsem/capsem-bench/internal/record"
+	"golang.org/x/perf/benchmath"
+)
+
+// opBoots is what all boots say of one op.
+type opBoots struct {
+	key      string
+	category catalogue.Category
+	old, new []observation
+}
+
+// collect sorts what the boots say by op, in report order.
+func collect(old, new []Boot) []*opBoots {
+	byKey := make(map[string]*opBoots)
+	var ops []*opBoots
+	for side, boots := range [][]Boot{old, new} {
+		for i := range boots {
+			for _, res := range boots[i].Ops {
+				key := opKey(res)
+				op := byKey[key]
+				if op == nil {
+					op = &opBoots{key: key, category: res.Op.Category}
+					byKey[key] = op
+					ops = append(ops, op)
+				}
+				obs := observation{&boots[i], res}
+				if side == 0 {
+					op.old = append(op.old, obs)
+				} else {
+					op.new = append(op.new, obs)
+				}
+			}
+		}
+	}
+	place := make(map[string]int)
+	for i, op := range catalogue.Ops(catalogue.Settings{}) {
+		place[op.ID] = i - 1000
+	}
+	slices.SortFunc(ops, func(a, b *opBoots) int {
+		return cmp.Or(cmp.Compare(categoryPlace(a.category), categoryPlace(b.category)),
+			cmp.Compare(place[a.key], place[b.key]), strings.Compare(a.key, b.key))
+	})
+	return ops
+}
+
+func categoryPlace(c catalogue.Category) int {
+	if i := slices.Index(catalogue.Categories(), c); i >= 0 {
+		return i
+	}
+	return len(catalogue.Categories())
+}
+
+// findings makes the findings of all ops.
+func (j *judge) findings() {
+	for _, op := range collect(j.old, j.new) {
+		diffs := opDifferences(op.old, op.new)
+		primary := op.primary()
+		for _, unit := range op.units(primary) {
+			f := j.finding(op, unit)
+			f.Primary = slices.Contains(primary, unit)
+			f.Duplicate = !f.Primary && duplicates(unit)
+			j.c.Findings = append(j.c.Findings, f)
+			j.classify(f, op, diffs)
+		}
+	}
+}
+
+// primary returns the metrics by which the op is judged, from what any boot
+// knows of it.
+func (op *opBoots) primary() []string {
+	all := slices.Concat(op.old, op.new)
+	best := all[0].res
+	for _, o := range all {
+		if len(o.res.Units) > len(best.Units) {
+			best = o.res
+		}
+	}
+	return primaryUnits(op.key, best)
+}
+
+// units returns the primary units, then all others in the catalogue's order.
+func (op *opBoots) units(primary []string) []string {
+	out := slices.Clone(primary)
+	seen := make(map[string]bool)
+	for _, o := range slices.Concat(op.old, op.new) {
+		for _, u := range o.res.Units {
+			seen[u] = true
+		}
+	}
+	add := func(u string) {
+		if seen[u] && !slices.Contains(out, u) {
+			out = append(out, u)
+		}
+	}
+	for _, u := range catalogue.Units() {
+		add(u.Name)
+	}
+	rest := make([]string, 0, len(seen))
+	for u := range seen {
+		rest = append(rest, u)
+	}
+	slices.Sort(rest)
+	for _, u := range rest {
+		add(u)
+	}
+	return out
+}
+
+func (j *judge) finding(op *opBoots, unit string) *Finding {
+	f := &Finding{
+		Op: op.key, Category: op.category, Unit: unit, Better: better(unit),
+		Old: sample(op.old, unit), New: sample(op.new, unit),
+		Shift: math.NaN(), Lo: math.NaN(), Hi: math.NaN(), P: math.NaN(), Adjusted: math.NaN(), Smallest: math.Inf(1),
+	}
+	f.Budget = j.opt.Policy.budget(f)
+	f.Mute = j.opt.Policy.mute(f, j.opt.Now)
+	return f
+}
+
+// sample sums up one side.
+func sample(obs []observation, unit string) Sample {
+	s := Sample{Status: record.OK}
+	var values []float64
+	for _, o := range obs {
+		v, ok := value(o.res, unit)
+		switch {
+		case ok:
+			values = append(values, v)
+			continue
+		case o.res.Status == record.Skipped:
+			s.Skipped++
+		default:
+			s.Bad++
+		}
+		status, reason := o.res.Status, o.res.Reason
+		if status == record.OK {
+			status, reason = record.Missing, "no value in "+unit
+			if len(o.res.Values[unit].Values()) > 0 {
+				status, reason = record.Invalid, "a value in "+unit+" is not a number"
+			}
+		}
+		if s.Reason == "" || s.Status == record.Skipped {
+			s.Status, s.Reason = status, reason
+		}
+	}
+	if s.Boots = len(values); s.Boots > 0 {
+		th := benchmath.DefaultThresholds
+		sum := benchmath.AssumeNothing.Summary(benchmath.NewSample(values, &th), 0.95)
+		s.Median, s.Lo, s.Hi = sum.Center, sum.Lo, sum.Hi
+	}
+	return s
+}
+
+// classify settles what needs no test: what failed, vanished, is new, or is
+// not comparable, and which rule judges the rest.
+func (j *judge) classify(f *Finding, op *opBoots, diffs []Difference) {
+	for _, d := range diffs {
+		switch d.Weight {
+		case Doubts:
+			f.Doubts = append(f.Doubts, d.Text)
+		case RefusesGate:
+			f.Doubts = append(f.Doubts, d.Text)
+			f.Ungated = append(f.Ungated, d.Text)
+		}
+	}
+	f.Doubts = append(f.Doubts, doubts(op.old, "old: ")...)
+	f.Doubts = append(f.Doubts, doubts(op.new, "new: ")...)
+	refused := slices.DeleteFunc(slices.Clone(diffs), func(d Difference) bool { return d.Weight != Refuses })
+	if f.Verdict, f.Reason = statusVerdict(f.Old, f.New); f.Verdict != "" {
+		return
+	}
+	switch {
+	case j.c.Refused() != nil && !j.opt.Force:
+		f.Verdict, f.Reason = NotComparable, j.c.Refused()[0].Text
+		return
+	case len(refused) > 0 && !j.opt.Force:
+		f.Verdict, f.Reason = NotComparable, refused[0].Text
+		return
+	case f.Better == "":
+		f.Verdict, f.Reason = NotComparable, "nobody says which way of "+f.Unit+" is better"
+		return
+	}
+	if len(refused) > 0 || j.c.Refused() != nil {
+		f.Forced, j.c.Forced = true, true
+		for _, d := range refused {
+			f.Doubts = append(f.Doubts, d.Text)
+		}
+	}
+	for _, s := range []Sample{f.Old, f.New} {
+		if s.Bad > 0 {
+			f.Doubts = append(f.Doubts, plural(s.Bad, "boot")+" of "+plural(s.Bad+s.Boots, "boot")+" without a value: "+s.Reason)
+		}
+	}
+	j.judgement(f, op)
+}
+
+// statusVerdict decides by how the op ended on both sides; "" is by values.
+func statusVerdict(old, new Sample) (Verdict, string) {
+	bad := func(s Sample) string { return string(s.Status) + ": " + s.Reason }
+	switch {
+	case new.Bad > 0 && old.Boots == 0 && old.Bad > 0:
+		return Failed, "on both sides; new " + bad(new)
+	case new.Bad > 0 && new.Status == record.Missing && new.Boots == 0:
+		return Missing, "new " + bad(new)
+	case new.Bad > 0:
+		return Failed, "new " + bad(new)
+	case !new.seen():
+		return Missing, "new does not have it"
+	case new.Boots == 0 && (old.Boots > 0 || old.Bad > 0):
+		return Missing, "new " + bad(new)
+	case new.Boots == 0:
+		return Skipped, new.Reason
+	case !old.seen():
+		return New, "old does not have it"
+	case old.Boots == 0 && old.Bad == 0:
+		return New, "old " + bad(old)
+	case old.Boots == 0:
+		return Failed, "old " + bad(old)
+	}
+	return "", ""
+}
+
+func doubts(obs []observation, side string) []string {
+	var out []string
+	for _, o := range obs {
+		for _, d := range o.res.Note.Doubts {
+			if d = side + d; !slices.Contains(out, d) && len(out) < 3 {
+				out = append(out, d)
+			}
+		}
+	}
+	return out
+}
+
+// judgement chooses the rule and fills in the effect.
+func (j *judge) judgement(f *Finding, op *opBoots) {
+	old, new := allRounds(op.old, f.Unit), allRounds(op.new, f.Unit)
+	f.Judged = ByRank
+	f.Linear = f.Old.Boots+f.New.Boots > 0 && slices.ContainsFunc(slices.Concat(old, new), func(v float64) bool { return v <= 0 })
+	if f.Linear {
+		f.Judged = ByRaw
+	}
+	sign := 1.0
+	if f.Better == catalogue.Higher {
+		sign = -1
+	}
+	delta := sign * (f.New.Median - f.Old.Median)
+	switch {
+	case isCount(f.Unit) && constant(old) && constant(new):
+		f.Judged, f.Linear = ByCount, true
+		f.Shift, f.Lo, f.Hi = delta, delta, delta
+		f.Smallest = f.Budget
+	case isTime(f.Unit) && delta != 0 && math.Abs(delta) <= tick(old, new, op):
+		f.Judged = ByClock
+	}
+	f.strata = j.split(op, f)
+	if f.Judged == ByCount {
+		return
+	}
+	f.Shift = Shift(f.strata)
+	if f.Primary {
+		f.Lo, f.Hi = j.rk.Interval(f.strata, 0.95)
+	}
+	if f.Judged == ByClock {
+		f.Smallest = math.Max(f.Budget, math.Abs(delta/f.Old.Median))
+		return
+	}
+	budget := f.Budget
+	if f.Linear {
+		budget *= math.Abs(f.Old.Median)
+	}
+	f.item = &Item{Budget: budget, Linear: f.Linear}
+}
+
+// allRounds returns the rounds of all boots that count.
+func allRounds(obs []observation, unit string) []float64 {
+	var out []float64
+	for _, o := range obs {
+		if _, ok := value(o.res, unit); ok {
+			out = append(out, rounds(o.res, unit)...)
+		}
+	}
+	return out
+}
+
+// split sorts a metric's values by stage and side.
+func (j *judge) split(op *opBoots, f *Finding) []Stratum {
+	out := make([]Stratum, max(1, len(j.stages)))
+	fill := func(obs []observation, to func(*Stratum) *[]float64) {
+		for _, o := range obs {
+			v, ok := value(o.res, f.Unit)
+			if !ok {
+				continue
+			}
+			at := 0
+			if len(j.stages) > 1 {
+				at = slices.Index(j.stages, stageOf(*o.boot))
+			}
+			if !f.Linear {
+				v = math.Log(v)
+			}
+			if f.Better == catalogue.Higher {
+				v = -v
+			}
+			side := to(&out[at])
+			*side = append(*side, v)
+		}
+	}
+	fill(op.old, func(s *Stratum) *[]float64 { return &s.Old })
+	fill(op.new, func(s *Stratum) *[]float64 { return &s.New })
+	return out
+}

@@ -1,0 +1,64 @@
+package compare
+
+import (
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/capsem/capsem-bench/internal/catalogue"
+)
+
+// isTime and isCount tell units apart. A time or a rate that was the same in
+// every round was rounded; a count that was the same is exact.
+func isTime(unit string) bool { return unit == "ns/op" || strings.HasSuffix(unit, "-ns") }
+
+func isCount(unit string) bool {
+	return !isTime(unit) && !strings.HasSuffix(unit, "/s") && unit != "iops" && better(unit) == catalogue.Lower
+}
+
+// constant reports whether at least two rounds all have one value.
+func constant(v []float64) bool {
+	return len(v) > 1 && !slices.ContainsFunc(v, func(x float64) bool { return x != v[0] })
+}
+
+const (
+	capsemTick = 100e3 // ns: Capsem's JSON has ms with one decimal
+	finestTick = 1e3   // ns: below, a common divisor says nothing about a clock
+)
+
+// tick returns the resolution of the times in ns, 0 where it does not matter:
+// that of Capsem's JSON, or the largest time that divides all values. Two
+// different values always have a divisor, so it takes three.
+func tick(old, new []float64, op *opBoots) float64 {
+	var least float64
+	for _, o := range slices.Concat(op.old, op.new) {
+		if o.boot.Imported && o.boot.Run != nil && o.boot.Run.Source != "" {
+			least = capsemTick
+		}
+	}
+	all := slices.Concat(old, new)
+	slices.Sort(all)
+	all = slices.Compact(all)
+	if len(all) < 3 {
+		return least
+	}
+	var divisor int64
+	for _, v := range all {
+		if v != math.Trunc(v) || math.Abs(v) >= 1<<53 {
+			return least
+		}
+		divisor = gcd(int64(math.Abs(v)), divisor)
+	}
+	if divisor < finestTick {
+		return least
+	}
+	return max(least, float64(divisor))
+}
+
+func plural(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return strconv.Itoa(n) + " " + noun
+}

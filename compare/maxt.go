@@ -1,0 +1,111 @@
+package compare
+
+import (
+	"math"
+	"slices"
+)
+
+// Boots a side for which MaxT is made: fewer cannot reach 1 %, more are
+// better judged by Holm's correction, and too many to enumerate.
+const (
+	minMaxT = 5
+	maxMaxT = 7
+)
+
+// MaxT returns p-values adjusted for testing all ops at once, by the
+// step-down maxT procedure of Westfall and Young (1993): the rank sums of all
+// ops are set against their largest under every way to deal the labels old
+// and new to whole boots. It keeps what ops have in common, so it can reject
+// where a correction that knows only the number of ops never could; and it is
+// exact, so there is no seed. All strata hold the same boots in the same
+// order; larger is worse.
+func MaxT(ops []Stratum) []float64 {
+	if len(ops) == 0 {
+		return nil
+	}
+	old, n := len(ops[0].Old), len(ops[0].Old)+len(ops[0].New)
+	scores := make([][]float64, len(ops))
+	observed := make([]float64, len(ops))
+	for i, s := range ops {
+		scores[i] = standardised(slices.Concat(s.Old, s.New))
+		for _, x := range scores[i][old:] {
+			observed[i] += x
+		}
+	}
+	order := make([]int, len(ops))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return -compareFloat(observed[a], observed[b]) })
+	hits, total := make([]int, len(ops)), 0
+	subsets(n, n-old, func(chosen []int) {
+		total++
+		most := math.Inf(-1)
+		for r := len(order) - 1; r >= 0; r-- {
+			i := order[r]
+			var t float64
+			for _, boot := range chosen {
+				t += scores[i][boot]
+			}
+			most = max(most, t)
+			if most >= observed[i]-1e-9 {
+				hits[r]++
+			}
+		}
+	})
+	out := make([]float64, len(ops))
+	running := 0.0
+	for r, i := range order {
+		running = max(running, float64(hits[r])/float64(total))
+		out[i] = running
+	}
+	return out
+}
+
+// standardised returns mid-ranks less their mean, in units of their standard
+// deviation, so that ops with many ties count alike.
+func standardised(values []float64) []float64 {
+	st := rank(Stratum{New: values}, 0)
+	sorted := slices.Sorted(slices.Values(values))
+	out := make([]float64, len(values))
+	mean := float64(len(values) + 1)
+	var square float64
+	for i, v := range values {
+		at, _ := slices.BinarySearch(sorted, v)
+		out[i] = float64(st.ranks[at]) - mean
+		square += out[i] * out[i]
+	}
+	if square > 0 {
+		for i := range out {
+			out[i] /= math.Sqrt(square)
+		}
+	}
+	return out
+}
+
+// subsets calls f with every choice of k of n, ascending.
+func subsets(n, k int, f func([]int)) {
+	chosen := make([]int, k)
+	var choose func(from, have int)
+	choose = func(from, have int) {
+		if have == k {
+			f(chosen)
+			return
+		}
+		for i := from; i <= n-(k-have); i++ {
+			chosen[have] = i
+			choose(i+1, have+1)
+		}
+	}
+	choose(0, 0)
+}
+
+func compareFloat(a, b float64) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,111 @@
+package compare
+
+import (
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/capsem/capsem-bench/convert"
+	"github.com/capsem/capsem-bench/internal/catalogue"
+	"github.com/capsem/capsem-bench/internal/record"
+)
+
+// An observation is what one boot says of one op.
+type observation struct {
+	boot *Boot
+	res  *convert.Result
+}
+
+// opKey names an op, whatever its counts and sizes: by the catalogue where
+// that knows it, also when an import gave it the name of another URL.
+func opKey(res *convert.Result) string {
+	if res.Known {
+		return res.Op.ID
+	}
+	if op, ok := catalogued(res.Op.Name); ok {
+		return op.ID
+	}
+	return res.Op.Name
+}
+
+// catalogued finds the op that a name with a URL in it stands for.
+func catalogued(name string) (catalogue.Op, bool) {
+	var kept []string
+	for part := range strings.SplitSeq(name, "/") {
+		if !strings.HasPrefix(part, "url=") {
+			kept = append(kept, part)
+		}
+	}
+	return catalogue.Lookup(strings.Join(kept, "/"))
+}
+
+// primaryUnits are the metrics by which an op is compared: the catalogue's,
+// and for an op that it does not know those of its category, else ns/op, else
+// the only one there is.
+func primaryUnits(key string, res *convert.Result) []string {
+	for _, op := range catalogue.Ops(catalogue.Settings{}) {
+		if op.ID == key {
+			return op.Primary
+		}
+	}
+	if _, rate := res.Values["req/s"]; rate && res.Op.Category == catalogue.HTTP {
+		return []string{"req/s", "p95-ns"}
+	}
+	if _, ok := res.Values["ns/op"]; ok || len(res.Units) == 0 {
+		return []string{"ns/op"}
+	}
+	return res.Units[:1]
+}
+
+// better returns which way of a unit is better; "" where nobody says.
+func better(unit string) catalogue.Direction {
+	for _, u := range catalogue.Units() {
+		if u.Name == unit {
+			return u.Better
+		}
+	}
+	switch { // the conventions of testing and benchunit
+	case strings.HasSuffix(unit, "/s"):
+		return catalogue.Higher
+	case strings.HasSuffix(unit, "/op"), strings.HasSuffix(unit, "ns"), strings.HasSuffix(unit, "-B"):
+		return catalogue.Lower
+	}
+	return ""
+}
+
+// duplicates reports whether a unit says the same as a primary one: the time
+// and the rates of one pass are one measurement.
+func duplicates(unit string) bool {
+	return slices.Contains([]string{"ns/op", "B/s", "iops", "req/s", "MB/s"}, unit)
+}
+
+// isTail reports whether a unit is of the slowest operations, which scatter
+// more than the mean.
+func isTail(unit string) bool {
+	return slices.Contains([]string{"p95-ns", "p99-ns", "max-ns"}, unit)
+}
+
+// warmUp is how many rounds a boot needs before its first one is left out.
+const warmUp = 3
+
+// value is what a boot counts as: the median of its good rounds after one
+// warm-up round. It reports false where there is none, or no number.
+func value(res *convert.Result, unit string) (float64, bool) {
+	if res.Status != record.OK {
+		return 0, false
+	}
+	v := rounds(res, unit)
+	if len(v) == 0 || slices.ContainsFunc(v, func(x float64) bool { return math.IsNaN(x) || math.IsInf(x, 0) }) {
+		return 0, false
+	}
+	return convert.NewSeries(v...).Median(), true
+}
+
+// rounds returns the values that count.
+func rounds(res *convert.Result, unit string) []float64 {
+	v := res.Values[unit].Values()
+	if len(v) >= warmUp {
+		v = v[1:]
+	}
+	return v
+}

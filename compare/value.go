@@ -1,0 +1,52 @@
+package compare
+
+import (
+	"math"
+	"strconv"
+	"strings"
+
+	"golang.org/x/perf/benchunit"
+)
+
+// Value formats a value of a metric for people: "1.23GiB/s", "4.57ms".
+func Value(v float64, unit string) string {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return "-"
+	}
+	v, tidy := benchunit.Tidy(v, unit)
+	scaled := benchunit.Scale(v, benchunit.ClassOf(tidy))
+	switch {
+	case tidy == "sec", tidy == "sec/op", strings.HasSuffix(tidy, "-sec"):
+		return scaled + "s"
+	case tidy == "B/s", tidy == "B", tidy == "B/op":
+		return scaled + strings.TrimSuffix(tidy, "/op")
+	case strings.HasSuffix(tidy, "-B"):
+		return benchunit.Scale(v, benchunit.Binary) + "B"
+	case strings.HasSuffix(tidy, "/s"):
+		return scaled + "/s"
+	}
+	return scaled
+}
+
+// percent formats a ratio with its sign: "+12.3 %".
+func percent(ratio float64) string {
+	switch p := 100 * ratio; {
+	case math.IsNaN(p):
+		return "?"
+	case math.IsInf(p, 1):
+		return "+∞"
+	case math.IsInf(p, -1) || p < -99.95:
+		return "-100 %"
+	case p >= 999.5:
+		return "×" + strconv.FormatFloat(1+ratio, 'g', 3, 64)
+	default:
+		s := strconv.FormatFloat(p, 'f', 1, 64)
+		if !strings.HasPrefix(s, "-") {
+			s = "+" + s
+		}
+		if s == "-0.0" {
+			s = "+0.0"
+		}
+		return s + " %"
+	}
+}
