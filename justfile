@@ -1,0 +1,38 @@
+# Every recipe is one line that can be typed without just.
+
+set shell := ["bash", "-euo", "pipefail", "-c"]
+
+_default:
+    @just --list --unsorted
+
+# The tests.
+test *args:
+    go test ./... {{ args }}
+
+# golangci-lint, built from the version that .ci/lint.mod pins.
+lint *args:
+    go tool -modfile=.ci/lint.mod golangci-lint run {{ args }}
+
+# Each fuzz target for TIME.
+fuzz time="1m":
+    .ci/fuzz {{ time }}
+
+# How often the gate is wrong, over synthetic releases.
+gate-check *args:
+    go run ./internal/gatecheck {{ args }}
+
+# What the other recipes and the tests need, from the system's packages.
+_setup:
+    .ci/setup
+
+# go vet for every system it has to build on.
+_vet:
+    for os in linux/amd64 linux/arm64 darwin/arm64; do echo "vet $os"; GOOS=${os%/*} GOARCH=${os#*/} CGO_ENABLED=0 go vet ./...; done
+
+# go.mod and go.sum say what is used, and no more.
+_tidy:
+    go mod tidy -diff
+
+# All tests under the race detector; none may be skipped for want of a tool.
+_race:
+    go test -race -v ./... | .ci/no-skips
