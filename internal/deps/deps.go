@@ -1,3 +1,4 @@
+// Package deps keeps the modules in go.mod that are not imported yet.
 package deps
 
 import (
