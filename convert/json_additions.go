@@ -111,8 +111,15 @@ func (r *Report) environment() fields {
 	}
 	f := fields{{"root", run.Root}}
 	for _, m := range []struct{ key, value string }{
-		{"sandbox", run.Sandbox}, {"accel", run.Accel}, {"image", run.Image}, {"source", run.Source},
-		{"os", run.OS}, {"arch", run.Arch}, {"kernel", run.Kernel}, {"cpu", run.CPU}, {"virtualization", run.Virtualization},
+		{"sandbox", run.Sandbox},
+		{"accel", run.Accel},
+		{"image", run.Image},
+		{"source", run.Source},
+		{"os", run.OS},
+		{"arch", run.Arch},
+		{"kernel", run.Kernel},
+		{"cpu", run.CPU},
+		{"virtualization", run.Virtualization},
 	} {
 		if m.value != "" {
 			f = append(f, member{m.key, m.value})

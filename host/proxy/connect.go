@@ -19,7 +19,7 @@ func (s *server) connect(w http.ResponseWriter, r *http.Request, g *guest) {
 		panic(http.ErrAbortHandler) // closes the connection
 	}
 	// A guest may speak before it has the answer.
-	early, _ := buf.Reader.Peek(buf.Reader.Buffered())
+	early, _ := buf.Peek(buf.Reader.Buffered())
 	g.wire.Unread(early)
 	inner := &guest{Conn: g.wire, wire: g.wire, life: g.life, process: g.process, host: host, port: port}
 	_ = inner.SetWriteDeadline(time.Now().Add(s.p.limits.first))

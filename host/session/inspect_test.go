@@ -38,8 +38,12 @@ func TestInspect(t *testing.T) {
 	s, err := opened(t, sample(t)).Inspect(context.Background())
 	require.NoError(t, err)
 	assert.Equal(t, []Table{
-		{"net_events", true, 5}, {"model_calls", true, 0}, {"tool_calls", true, 0},
-		{"tool_responses", true, 0}, {"mcp_calls", true, 7}, {"fs_events", true, 0},
+		{"net_events", true, 5},
+		{"model_calls", true, 0},
+		{"tool_calls", true, 0},
+		{"tool_responses", true, 0},
+		{"mcp_calls", true, 7},
+		{"fs_events", true, 0},
 	}, s.Tables)
 	assert.Empty(t, s.Notes)
 

@@ -79,10 +79,21 @@ func TestPaths(t *testing.T) {
 		status int
 		size   int // -1: any
 	}{
-		{"/", 200, len(page())}, {"/tiny", 200, 11}, {ObjectPath, 200, ObjectSize},
-		{"/bytes/0", 200, 0}, {"/bytes/1048577", 200, 1048577}, {"/any/prefix/bytes/7", 200, 7},
-		{"/bytes/-1", 400, -1}, {"/bytes/x", 400, -1}, {"/bytes/", 400, -1}, {fmt.Sprint("/bytes/", MaxBytes+1), 400, -1},
-		{"/status/503", 503, 0}, {"/status/204", 204, 0}, {"/status/99", 400, 0}, {"/nothing", 404, -1}, {"/fault/half", 404, -1},
+		{"/", 200, len(page())},
+		{"/tiny", 200, 11},
+		{ObjectPath, 200, ObjectSize},
+		{"/bytes/0", 200, 0},
+		{"/bytes/1048577", 200, 1048577},
+		{"/any/prefix/bytes/7", 200, 7},
+		{"/bytes/-1", 400, -1},
+		{"/bytes/x", 400, -1},
+		{"/bytes/", 400, -1},
+		{fmt.Sprint("/bytes/", MaxBytes+1), 400, -1},
+		{"/status/503", 503, 0},
+		{"/status/204", 204, 0},
+		{"/status/99", 400, 0},
+		{"/nothing", 404, -1},
+		{"/fault/half", 404, -1},
 	}
 	for _, tt := range tests {
 		w := get(u.Handler(), tt.path)

@@ -195,13 +195,17 @@ func Ops(s Settings) []Op {
 	for _, cli := range CLIs() {
 		ops = append(ops, Op{
 			Startup, "startup/" + cli, "Startup/cli=" + cli, StartupRuns, 0,
-			[]string{"ns/op", "min-ns", "max-ns", "user-ns", "sys-ns", "maxrss-B"}, []string{"ns/op"}, true, cli + " in PATH",
+			[]string{"ns/op", "min-ns", "max-ns", "user-ns", "sys-ns", "maxrss-B"},
+			[]string{"ns/op"},
+			true, cli + " in PATH",
 		})
 	}
 	ops = append(ops,
 		Op{
 			HTTP, "http/get", fmt.Sprintf("HTTP/n=%d/c=%d", s.Requests, s.Concurrency), s.Requests, 0,
-			[]string{"ns/op", "req/s", "p50-ns", "p95-ns", "p99-ns", "min-ns", "max-ns", "errors"}, []string{"req/s", "p95-ns"}, false, px,
+			[]string{"ns/op", "req/s", "p50-ns", "p95-ns", "p99-ns", "min-ns", "max-ns", "errors"},
+			[]string{"req/s", "p95-ns"},
+			false, px,
 		},
 		Op{Throughput, "throughput/get", "Throughput", 1, 0, []string{"ns/op", "B/s"}, []string{"B/s"}, false, px},
 	)
@@ -209,7 +213,9 @@ func Ops(s Settings) []Op {
 		for _, op := range SnapshotOps() {
 			ops = append(ops, Op{
 				Snapshot, fmt.Sprintf("snapshot/%d/%s", n, op), fmt.Sprintf("Snapshot/files=%d/op=%s", n, op), 1, 0,
-				[]string{"ns/op"}, []string{"ns/op"}, false, gw,
+				[]string{"ns/op"},
+				[]string{"ns/op"},
+				false, gw,
 			})
 		}
 	}

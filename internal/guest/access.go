@@ -42,7 +42,7 @@ func ReadLoop(ctx context.Context, fd int, buf []byte, offsets, times []int64) (
 func pread(fd int, buf []byte, off int64) (int, error) {
 	for {
 		n, err := unix.Pread(fd, buf, off)
-		if err != unix.EINTR { //nolint:errorlint // a bare errno; this runs 100,000 times a second
+		if err != unix.EINTR { // a bare errno
 			return n, err
 		}
 	}

@@ -3,7 +3,6 @@ package guest
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"math"
 	"strings"
@@ -505,14 +504,4 @@ func (p *responseReader) discard() (total int64, err error) {
 		total += n
 	}
 	return total, nil
-}
-
-// stated describes how long the body was said to be.
-func (h responseHead) stated() string {
-	switch h.framing {
-	case byLength:
-		return fmt.Sprint(h.length)
-	default:
-		return "an unstated number of"
-	}
 }

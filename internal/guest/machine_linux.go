@@ -85,10 +85,21 @@ func head(path string) []byte {
 // known returns the name of the hypervisor whose mark the text has.
 func known(text []byte) string {
 	for _, h := range []struct{ mark, name string }{
-		{"Firecracker", "firecracker"}, {"FIRECK", "firecracker"}, {"QEMU", "qemu"}, {"BOCHS", "qemu"}, {"KVM", "kvm"},
-		{"VMware", "vmware"}, {"VirtualBox", "oracle"}, {"Microsoft Corporation", "microsoft"}, {"Apple Virtualization", "apple"},
-		{"Amazon EC2", "amazon"}, {"Google", "google"}, {"linux,dummy-virt", "kvm"},
-		{"kvm-clock", "kvm"}, {"hyperv", "microsoft"}, {"xen", "xen"},
+		{"Firecracker", "firecracker"},
+		{"FIRECK", "firecracker"},
+		{"QEMU", "qemu"},
+		{"BOCHS", "qemu"},
+		{"KVM", "kvm"},
+		{"VMware", "vmware"},
+		{"VirtualBox", "oracle"},
+		{"Microsoft Corporation", "microsoft"},
+		{"Apple Virtualization", "apple"},
+		{"Amazon EC2", "amazon"},
+		{"Google", "google"},
+		{"linux,dummy-virt", "kvm"},
+		{"kvm-clock", "kvm"},
+		{"hyperv", "microsoft"},
+		{"xen", "xen"},
 	} {
 		if bytes.Contains(text, []byte(h.mark)) {
 			return h.name

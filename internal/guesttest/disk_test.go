@@ -13,8 +13,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-const seqWrite = "Disk/op=seq_write/size=1MiB"
-
 // A disk that cannot be used fails with what to set, and the other
 // categories still run.
 func TestUnusableDisk(t *testing.T) {
