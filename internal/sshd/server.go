@@ -47,13 +47,16 @@ type Config struct {
 	AuthorizedKey []byte   // the key that may log in, as a line of authorized_keys
 	HostKey       []byte   // private key, PEM
 	Env           []string // of every session, as key=value; the client may add to it
-	Dir           string   // where sessions start; "" is /
+	Dir           string   // where commands start; "" is /
 	Shell         string   // runs commands with -c; "" is /bin/sh
 }
 
 // Serve serves connections until ctx ends or the listener fails, and closes
 // the listener. When it returns, every session has ended and its processes are
 // killed. The error is nil when ctx ended it.
+//
+// Relative names of sftp and scp start in the working directory of the process
+// that calls Serve, which is why that process changes to Dir before.
 //
 // Serve starts processes and waits for each by its pid. A program that is also
 // PID 1 must leave those to it: reap what waitid(2) with WNOWAIT reports only

@@ -162,10 +162,11 @@ func (s *session) exit(r result) {
 	_ = s.ch.Close()
 }
 
-// sftp serves files until the client ends it.
+// sftp serves files until the client ends it. The library's own working
+// directory is not used: it would make the target of every link absolute.
 func (s *session) sftp() {
 	r := result{}
-	server, err := sftp.NewServer(s.ch, sftp.WithServerWorkingDirectory(s.cfg.Dir))
+	server, err := sftp.NewServer(s.ch)
 	if err == nil {
 		if err = server.Serve(); err == io.EOF {
 			err = nil
