@@ -95,7 +95,7 @@ func (a *app) importFiles(names []string, out string, quiet bool) error {
 		}
 		for _, n := range notes {
 			if !quiet {
-				fmt.Fprintln(a.stderr, clean(n))
+				fmt.Fprintf(a.stderr, "%s: %s\n", f.name, clean(n))
 			}
 		}
 	}

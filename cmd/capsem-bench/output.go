@@ -50,24 +50,33 @@ func (a *app) output(text string) error {
 func writeFile(name string, data []byte) error {
 	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
 		if err := os.WriteFile(name, data, 0o644); err != nil {
-			return fmt.Errorf("writing %w", err)
+			return fmt.Errorf("writing %s: %w", name, cause(err))
 		}
 		return nil
 	}
 	return writeFileAtomic(name, data)
 }
 
+// cause drops the name of a temporary file that nobody asked for.
+func cause(err error) error {
+	var path *os.PathError
+	if errors.As(err, &path) {
+		return path.Err
+	}
+	return err
+}
+
 // writeFileAtomic writes a file whole or not at all.
 func writeFileAtomic(name string, data []byte) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*")
 	if err != nil {
-		return fmt.Errorf("writing %s: %w", name, err)
+		return fmt.Errorf("writing %s: %w", name, cause(err))
 	}
 	defer func() {
 		if err != nil {
 			_ = f.Close()
 			_ = os.Remove(f.Name())
-			err = fmt.Errorf("writing %s: %w", name, err)
+			err = fmt.Errorf("writing %s: %w", name, cause(err))
 		}
 	}()
 	if _, err = f.Write(data); err != nil {

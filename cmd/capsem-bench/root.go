@@ -1,12 +1,8 @@
 package main
 
 import (
-	"fmt"
-	"os"
-
 	"github.com/capsem/capsem-bench/internal/record"
 	"github.com/spf13/cobra"
-	"github.com/spf13/cobra/doc"
 )
 
 func newRoot(a *app) *cobra.Command {
@@ -40,38 +36,20 @@ Exit status: 0 ok, 1 what was measured failed, 2 usage or unreadable input,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.measureHere(cmd.Context(), opt, nil) },
 	}
 	root.SuggestionsMinimumDistance = 2
+	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage("%w; see '%s --help'", err, cmd.CommandPath())
 	})
 	opt.flags(root.Flags(), "")
+	root.SetHelpCommand(a.helpCommand(root))
 	root.AddCommand(a.measureCommands()...)
 	root.AddCommand(
 		a.doctorCommand(),
 		a.convertCommand(),
 		a.importCommand(),
 		a.sessionCommand(),
+		a.completionCommand(root),
 		a.manCommand(root),
 	)
 	return root
-}
-
-// manCommand writes the man pages.
-func (a *app) manCommand(root *cobra.Command) *cobra.Command {
-	return &cobra.Command{
-		Use:     "man DIR",
-		Short:   "Write the man pages into a directory",
-		Example: "  capsem-bench man ~/.local/share/man/man1",
-		Args:    oneArg("one directory"),
-		RunE: func(_ *cobra.Command, args []string) error {
-			if err := os.MkdirAll(args[0], 0o755); err != nil {
-				return exit(exitUnfit, err)
-			}
-			header := &doc.GenManHeader{Title: "CAPSEM-BENCH", Section: "1", Source: "capsem-bench " + record.ToolVersion}
-			root.DisableAutoGenTag = true
-			if err := doc.GenManTree(root, header, args[0]); err != nil {
-				return exit(exitUnfit, fmt.Errorf("writing man pages: %w", err))
-			}
-			return nil
-		},
-	}
 }
