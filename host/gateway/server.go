@@ -1,0 +1,107 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+)
+
+// ErrClosed is returned by Serve on a gateway that was closed before.
+var ErrClosed = errors.New("gateway: closed")
+
+// Serve answers guests until ctx ends or the gateway is closed, then returns
+// nil; an error means that the listener failed. Before it returns it closes
+// the listener and the connections that came from it. Several listeners may
+// be served at once.
+func (g *Gateway) Serve(ctx context.Context, ln net.Listener) error {
+	if g.ctx.Err() != nil {
+		_ = ln.Close()
+		return ErrClosed
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(g.ctx, cancel)()
+	stop := context.AfterFunc(ctx, func() { _ = ln.Close() })
+	var guests sync.WaitGroup
+	err := g.accept(ctx, ln, &guests)
+	stop()
+	cancel()
+	_ = ln.Close()
+	guests.Wait()
+	return err
+}
+
+// accept takes connections as long as there is room; beyond it they wait in
+// the listener's queue.
+func (g *Gateway) accept(ctx context.Context, ln net.Listener, guests *sync.WaitGroup) error {
+	slots := make(chan struct{}, g.limits.conns)
+	for {
+		select {
+		case slots <- struct{}{}:
+		case <-ctx.Done():
+			return nil
+		}
+		c, err := ln.Accept()
+		switch {
+		case ctx.Err() != nil:
+			if err == nil {
+				_ = c.Close()
+			}
+			return nil
+		case isTemporary(err):
+			<-slots
+			g.cfg.Log.Warn("accepting a connection; trying again", "error", err)
+			if !pause(ctx, 10*time.Millisecond) {
+				return nil
+			}
+		case err != nil:
+			return fmt.Errorf("gateway: %w", err)
+		default:
+			guests.Go(func() {
+				defer func() { <-slots }()
+				g.guest(ctx, c)
+			})
+		}
+	}
+}
+
+// isTemporary reports an error like running out of file descriptors, which
+// calls for patience and not for the end of the service.
+func isTemporary(err error) bool {
+	var t interface{ Temporary() bool }
+	return errors.As(err, &t) && t.Temporary()
+}
+
+// pause reports whether the time passed before ctx ended.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// guest serves one connection until either side ends it.
+func (g *Gateway) guest(ctx context.Context, raw net.Conn) {
+	c := newConn(g, raw)
+	defer c.Close()
+	defer context.AfterFunc(ctx, func() { _ = c.Close() })()
+	if err := c.welcome(); err != nil {
+		g.cfg.Log.Debug("waiting for the metadata line", "error", err)
+		return
+	}
+	session, err := g.server.Connect(ctx, transport{c}, sessionOptions())
+	if err != nil {
+		g.cfg.Log.Error("starting an MCP session", "error", err)
+		return
+	}
+	if err := session.Wait(); err != nil && ctx.Err() == nil {
+		g.cfg.Log.Debug("end of an MCP session", "error", err)
+	}
+}
