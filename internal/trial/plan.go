@@ -1,0 +1,192 @@
+// Package trial measures two builds against each other in fresh sandboxes:
+// boots in pairs of random order, looks at what is settled, further stages
+// for what is not.
+//
+// A trial is a directory. plan.json says what is to be measured and never
+// changes; base/ and cand/ have one file of benchmark text a boot, each
+// headed by the host's boot line and machine lines; repeated/ has the texts
+// of boots that had to be done again. Everything else, how far the trial is
+// and what is still open, is worked out from these files, so a trial that was
+// interrupted goes on where it was, and anybody can judge it again.
+//
+// The package does not know what a sandbox is or how a comparison is judged;
+// both are functions in Config.
+package trial
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// The sides, as the boot lines name them.
+const (
+	Base = "base"
+	Cand = "cand"
+)
+
+const planSchema = "capsem-bench.trial/1"
+
+// A Plan is what a trial measures. Two plans that differ are two trials.
+type Plan struct {
+	Schema     string            `json:"schema"`
+	Base       Build             `json:"base"`
+	Cand       Build             `json:"cand"`
+	Sandbox    string            `json:"sandbox"`
+	Looks      []int             `json:"looks"`                // boots a side, cumulative
+	Rounds     int               `json:"rounds"`               // of every operation in a boot
+	Categories []string          `json:"categories,omitempty"` // none: all
+	Settings   map[string]string `json:"settings,omitempty"`   // variables of the guest binary
+	Seed       uint64            `json:"seed"`                 // of the order inside the pairs
+}
+
+// A Build is one side: what was asked for, and the digests of what it was.
+type Build struct {
+	Name  string            `json:"name"`
+	Files map[string]string `json:"files,omitempty"` // role -> SHA-256
+	Args  []string          `json:"args,omitempty"`  // of its sandbox
+	Env   []string          `json:"env,omitempty"`   // of its sandbox, names and values
+}
+
+// Check returns what is wrong with the plan.
+func (p *Plan) Check() error {
+	last := 0
+	for _, k := range p.Looks {
+		if k <= last {
+			return fmt.Errorf("looks %v: want growing numbers of boots a side, such as 6,10,16", p.Looks)
+		}
+		last = k
+	}
+	switch {
+	case len(p.Looks) == 0:
+		return errors.New("no looks: want growing numbers of boots a side, such as 6,10,16")
+	case last > maxBoots:
+		return fmt.Errorf("looks %v: at most %d boots a side", p.Looks, maxBoots)
+	case p.Rounds < 1:
+		return fmt.Errorf("%d rounds: want at least 1", p.Rounds)
+	}
+	return nil
+}
+
+// maxBoots a side is far beyond what any gate needs.
+const maxBoots = 500
+
+// Stages returns the boots a side that each stage adds.
+func (p *Plan) Stages() []int {
+	out := slices.Clone(p.Looks)
+	for i := len(out) - 1; i > 0; i-- {
+		out[i] -= p.Looks[i-1]
+	}
+	return out
+}
+
+// Order returns the sides of a pair (from 0) in the order of their boots.
+func (p *Plan) Order(pair int) [2]string {
+	if rand.New(rand.NewPCG(p.Seed, uint64(pair))).IntN(2) == 0 {
+		return [2]string{Base, Cand}
+	}
+	return [2]string{Cand, Base}
+}
+
+// ErrChanged is returned for a directory with another plan.
+var ErrChanged = errors.New("this directory has a trial with another plan")
+
+// open makes the directory's plan this one, or holds it to the one that is
+// there. A seed of 0 takes the one that is there.
+func (p *Plan) open(dir string) error {
+	p.Schema = planSchema
+	name := filepath.Join(dir, "plan.json")
+	text, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		if p.Seed == 0 {
+			p.Seed = rand.Uint64()>>12 | 1 // JSON readers keep 53 bits
+		}
+		text, err := json.MarshalIndent(p, "", "  ")
+		if err != nil {
+			return err
+		}
+		return writeFile(name, append(text, '\n'))
+	}
+	if err != nil {
+		return err
+	}
+	var there Plan
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&there); err != nil {
+		return fmt.Errorf("%s: %w; measure into a new directory", name, err)
+	}
+	if p.Seed == 0 {
+		p.Seed = there.Seed
+	}
+	if diff := p.differences(&there); len(diff) > 0 {
+		return fmt.Errorf("%s: %w: %s; go on with the old settings or measure into a new directory", name, ErrChanged, strings.Join(diff, "; "))
+	}
+	return nil
+}
+
+// differences names what is not the same in two plans.
+func (p *Plan) differences(there *Plan) []string {
+	fields := func(p *Plan) map[string]any {
+		var m map[string]any
+		text, err := json.Marshal(p)
+		if err == nil {
+			err = json.Unmarshal(text, &m)
+		}
+		if err != nil {
+			panic(err) // a Plan has strings and numbers only
+		}
+		return m
+	}
+	var out []string
+	a, b := fields(p), fields(there)
+	for _, key := range []string{"schema", "base", "cand", "sandbox", "looks", "rounds", "categories", "settings", "seed"} {
+		x, _ := json.Marshal(a[key])
+		y, _ := json.Marshal(b[key])
+		if !bytes.Equal(x, y) {
+			out = append(out, fmt.Sprintf("%s was %s and is %s now", key, short(y), short(x)))
+		}
+	}
+	return out
+}
+
+func short(b []byte) string {
+	if len(b) > 200 {
+		return string(b[:200]) + "..."
+	}
+	return string(b)
+}
+
+// writeFile writes a file whole or not at all.
+func writeFile(name string, data []byte) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = f.Close()
+			_ = os.Remove(f.Name())
+		}
+	}()
+	if _, err = f.Write(data); err != nil {
+		return err
+	}
+	if err = f.Chmod(0o644); err != nil {
+		return err
+	}
+	if err = f.Sync(); err != nil {
+		return err
+	}
+	if err = f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), name)
+}
