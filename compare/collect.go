@@ -278,7 +278,7 @@ func (j *judge) judgement(f *Finding, op *opBoots) {
 	if f.Linear {
 		budget *= math.Abs(f.Old.Median)
 	}
-	f.item = &Item{Budget: budget, Linear: f.Linear}
+	f.item = &Item{Budget: budget, Group: string(f.Category), Linear: f.Linear}
 }
 
 // allRounds returns the rounds of all boots that count.

@@ -11,53 +11,110 @@ import (
 // slowdowns at the same rate of false alarms, and the whole adds noise.
 const commonShare = 0.4
 
+// slowBoot is how far above the slowest quarter of its stage a boot's common
+// movement has to be for it to count as a slow boot as a whole: 20 %.
+const slowBoot = 0.1823
+
 // minCommon is the fewest ops from which a boot's common movement can be
 // told; below it one slowed op would be a large part of the estimate.
 const minCommon = 8
 
-// RemoveCommonMode takes the strata of all ops measured in one stage, boot i
-// of a side at index i in every op, and returns them without the movement
+// RemoveCommonMode takes the strata of all items measured in one stage, boot
+// i of a side at index i in every item, and returns them without the movement
 // that a boot's ops share: a boot on a busy machine is slow in most ops, and
-// that says nothing about any of them. A boot's movement is the median over
-// the ops of its distance from the op's median, in units of the op's median
-// absolute deviation, so one slowed op does not move it.
+// that says nothing about any of them.
 //
-// The result is for testing only: both sides are treated alike, so the rank
-// test stays exact, but a build that slows most ops loses part of its shift.
-// Estimates are made from the original values.
-func RemoveCommonMode(ops []Stratum) []Stratum {
-	out := make([]Stratum, len(ops))
-	centre, spread := make([]float64, len(ops)), make([]float64, len(ops))
+// A boot's movement is the median over the groups of the median over their
+// ops, so neither one slowed op nor one slowed category moves it. Of the
+// movement in units of each op's median absolute deviation a share is taken
+// out. A slow boot, whose plain movement stands out from its stage, is of no
+// use to a rank test at all: its whole plain movement is taken out.
+//
+// The result is for testing only. Labels play no part in it, both sides are
+// treated alike, so the rank test stays exact; but a build that slows most
+// ops loses part of its shift. Estimates are made from the original values.
+func RemoveCommonMode(items []*Item, strata []Stratum) []Stratum {
+	out := make([]Stratum, len(strata))
+	ops := make([]movingOp, len(strata))
 	moving := 0
-	for i, s := range ops {
+	for i, s := range strata {
 		out[i] = Stratum{Old: slices.Clone(s.Old), New: slices.Clone(s.New)}
-		centre[i], spread[i] = medianMAD(slices.Concat(s.Old, s.New))
-		if spread[i] > 0 {
+		ops[i].Item = items[i]
+		ops[i].centre, ops[i].spread = medianMAD(slices.Concat(s.Old, s.New))
+		if ops[i].spread > 0 {
 			moving++
 		}
 	}
 	if moving < minCommon {
 		return out
 	}
-	z := make([]float64, 0, len(ops))
-	steady := func(side func(int) []float64) {
-		for boot := range side(0) {
-			z = z[:0]
-			for i := range out {
-				if spread[i] > 0 {
-					z = append(z, (side(i)[boot]-centre[i])/spread[i])
+	sides := []func(Stratum) []float64{
+		func(s Stratum) []float64 { return s.Old },
+		func(s Stratum) []float64 { return s.New },
+	}
+	var scaled, plain []float64 // of every boot, Old's first
+	for _, side := range sides {
+		for boot := range side(strata[0]) {
+			at := func(i int) float64 { return side(strata[i])[boot] - ops[i].centre }
+			scaled = append(scaled, commonMovement(ops, func(i int) float64 { return at(i) / ops[i].spread }))
+			plain = append(plain, commonMovement(ops, func(i int) float64 {
+				if ops[i].Linear {
+					return math.NaN()
 				}
-			}
-			slices.Sort(z)
-			move := commonShare * middle(z)
-			for i := range out {
-				side(i)[boot] -= move * spread[i]
-			}
+				return at(i)
+			}))
 		}
 	}
-	steady(func(i int) []float64 { return out[i].Old })
-	steady(func(i int) []float64 { return out[i].New })
+	limit := upperQuartile(plain) + slowBoot
+	n := 0
+	for _, side := range sides {
+		for boot := range side(strata[0]) {
+			for i, op := range ops {
+				if plain[n] > limit && !op.Linear {
+					side(out[i])[boot] -= plain[n]
+				} else {
+					side(out[i])[boot] -= commonShare * scaled[n] * op.spread
+				}
+			}
+			n++
+		}
+	}
 	return out
+}
+
+// movingOp is an item with the middle of its values in a stage.
+type movingOp struct {
+	*Item
+	centre, spread float64
+}
+
+// commonMovement is the median over the groups of the median of their ops'
+// movements. Ops that do not move, and those without a number, are left out.
+func commonMovement(ops []movingOp, movement func(i int) float64) float64 {
+	groups := make(map[string][]float64)
+	for i, op := range ops {
+		if op.spread == 0 {
+			continue
+		}
+		if m := movement(i); !math.IsNaN(m) {
+			groups[op.Group] = append(groups[op.Group], m)
+		}
+	}
+	var medians []float64
+	for _, m := range groups {
+		slices.Sort(m)
+		medians = append(medians, middle(m))
+	}
+	if len(medians) == 0 {
+		return 0
+	}
+	slices.Sort(medians)
+	return middle(medians)
+}
+
+func upperQuartile(v []float64) float64 {
+	s := slices.Sorted(slices.Values(v))
+	return s[len(s)*3/4]
 }
 
 func medianMAD(v []float64) (median, mad float64) {

@@ -28,7 +28,7 @@ type Rule struct {
 // 16 is what 50 ops need so that two unlucky baseline boots do not make the
 // correction unreachable; the cuts were chosen by simulation.
 func DefaultRule() Rule {
-	return Rule{Looks: []int{6, 10, 16}, Cuts: []float64{0.10, 0.03}, Alpha: 0.01}
+	return Rule{Looks: []int{6, 10, 16}, Cuts: []float64{0.05, 0.01}, Alpha: 0.01}
 }
 
 // BadBoots is how many slow baseline boots the last look has to tolerate.
@@ -114,6 +114,7 @@ type Item struct {
 	Tested []Stratum // without the common mode of their boots; the test uses these
 	Budget float64   // the slowdown to tolerate, as a ratio: 0.05
 	Closed bool      // settled at an earlier look
+	Group  string    // the category, for what the ops of a boot have in common
 	// Linear says that the values are no logarithms, because some are not
 	// positive. Budget is then in their unit and no margin applies.
 	Linear bool
@@ -122,7 +123,7 @@ type Item struct {
 // Add gives the items that were measured in one stage their strata. The
 // slices run in step.
 func Add(items []*Item, strata []Stratum) {
-	for i, s := range RemoveCommonMode(strata) {
+	for i, s := range RemoveCommonMode(items, strata) {
 		items[i].Strata = append(items[i].Strata, strata[i])
 		items[i].Tested = append(items[i].Tested, s)
 	}

@@ -3,6 +3,7 @@ package gatesim
 import (
 	"math"
 	"slices"
+	"strconv"
 
 	"github.com/capsem/capsem-bench/compare"
 )
@@ -74,7 +75,7 @@ func Adaptive(rule compare.Rule, rk *compare.Ranker) Gate {
 	return func(r *Release, in Injection) Verdict {
 		items := make([]compare.Item, len(r.Ops))
 		for i := range items {
-			items[i].Budget = 0.05
+			items[i].Budget, items[i].Group = 0.05, strconv.Itoa(r.Ops[i].Group)
 		}
 		total := 2 * rule.Looks[len(rule.Looks)-1]
 		boots := 0
