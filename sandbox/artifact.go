@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// module is the path of the module that holds the artifacts' sources.
-const module = "github.com/capsem/capsem-bench"
+// Module is the path of the module that holds the artifacts' sources.
+const Module = "github.com/capsem/capsem-bench"
 
 // An Artifact is a binary that runs beside this one: found where it was
 // installed, or built when this is a checkout.
@@ -75,7 +75,7 @@ func checkout() (string, error) {
 	}
 	for {
 		text, err := os.ReadFile(filepath.Join(dir, "go.mod"))
-		if err == nil && strings.HasPrefix(string(text), "module "+module+"\n") {
+		if err == nil && strings.HasPrefix(string(text), "module "+Module+"\n") {
 			return dir, nil
 		}
 		parent := filepath.Dir(dir)
