@@ -3,11 +3,13 @@ package sandbox
 import (
 	"bytes"
 	"context"
+	"debug/elf"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 )
 
@@ -21,16 +23,28 @@ type Artifact struct {
 	Env  string   // environment variable that names it
 	args []string // of go, before -o
 	pkg  string
+	arch string // "" is this machine's, and its system
 }
 
 // GuestBinary is the static binary with the benchmarks.
 func GuestBinary() Artifact {
-	return Artifact{"capsem-bench.test", "CAPSEM_BENCH_TEST", []string{"test", "-c"}, "."}
+	return Artifact{"capsem-bench.test", "CAPSEM_BENCH_TEST", []string{"test", "-c"}, ".", ""}
 }
 
 // GuestTools is the binary with the guest's commands.
 func GuestTools() Artifact {
-	return Artifact{"capsem-guest", "CAPSEM_GUEST", []string{"build"}, "./cmd/capsem-guest"}
+	return Artifact{"capsem-guest", "CAPSEM_GUEST", []string{"build"}, "./cmd/capsem-guest", ""}
+}
+
+// For returns the artifact for Linux on the given GOARCH. Beside the command
+// and in PATH it is looked for as capsem-bench.test-arm64 and the like, where
+// this machine does not have the same.
+func (a Artifact) For(arch string) Artifact {
+	if runtime.GOOS != "linux" || runtime.GOARCH != arch {
+		a.Name += "-" + arch
+	}
+	a.arch = arch
+	return a
 }
 
 // ErrNoArtifact says that a binary is neither installed nor buildable.
@@ -40,6 +54,28 @@ var ErrNoArtifact = errors.New("not found")
 // beside this executable, else in PATH, else built from the sources of the
 // checkout around the working directory. notify is called before a build.
 func (a Artifact) Find(ctx context.Context, notify func(what string)) (string, error) {
+	path, err := a.find(ctx, notify)
+	if err == nil && a.arch != "" {
+		err = a.fits(path)
+	}
+	return path, err
+}
+
+// fits checks that a program is for Linux on the architecture it is wanted for.
+func (a Artifact) fits(path string) error {
+	f, err := elf.Open(path)
+	if err != nil {
+		return fmt.Errorf("%s is no program for Linux on %s: %w", path, a.arch, err)
+	}
+	defer f.Close()
+	want := map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}[a.arch]
+	if f.Machine != want {
+		return fmt.Errorf("%s is for another machine (%v), but the guest is %s", path, f.Machine, a.arch)
+	}
+	return nil
+}
+
+func (a Artifact) find(ctx context.Context, notify func(what string)) (string, error) {
 	if path := os.Getenv(a.Env); path != "" {
 		if _, err := os.Stat(path); err != nil {
 			return "", fmt.Errorf("%s: %w", a.Env, err)
@@ -86,6 +122,14 @@ func checkout() (string, error) {
 	}
 }
 
+// system is the GOOS to build for; "" is this one.
+func (a Artifact) system() string {
+	if a.arch == "" {
+		return ""
+	}
+	return "linux"
+}
+
 // build builds the artifact, static and stripped, into the user's cache
 // directory. The go command does nothing when the sources are unchanged.
 func (a Artifact) build(ctx context.Context, root string) (string, error) {
@@ -107,7 +151,7 @@ func (a Artifact) build(ctx context.Context, root string) (string, error) {
 	args := append(append([]string{}, a.args...), "-trimpath", "-ldflags=-s -w", "-o", tmp.Name(), a.pkg)
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = root
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=", "GOARCH=")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+a.system(), "GOARCH="+a.arch)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Run(); err != nil {
