@@ -3,6 +3,8 @@
 //
 //	snapshots          workspace snapshots from the command line
 //	capsem-mcp-server  relay between stdio and the MCP gateway on the host
+//	init               as PID 1: makes the guest's system and runs guestd
+//	guestd             names, relays to the host's proxy, and the SSH server
 //
 // Under any other name its first argument chooses: capsem-guest snapshots
 // list. It keeps what Capsem's own guest programs show to the outside: the
@@ -39,6 +41,7 @@ import (
 const (
 	snapshotsName = "snapshots"
 	relayName     = "capsem-mcp-server"
+	guestdName    = "guestd"
 )
 
 // The environment variables; the package comment says what they mean.
@@ -56,6 +59,9 @@ The file acts by its name too: link it as snapshots or capsem-mcp-server.
 `
 
 func main() {
+	if os.Getpid() == 1 && filepath.Base(os.Args[0]) == "init" {
+		initSystem()
+	}
 	os.Exit(run(context.Background(), os.Args, os.Getenv, os.Stdin, os.Stdout, os.Stderr))
 }
 
@@ -73,6 +79,8 @@ func run(ctx context.Context, argv []string, getenv func(string) string, stdin i
 		return snapshots(ctx, argv[0], args, getenv, stdout, stderr)
 	case relayName:
 		return relay(ctx, getenv, stdin, stdout, stderr)
+	case guestdName:
+		return guestd(ctx, stdin, stderr)
 	case "-h", "--help", "help":
 		fmt.Fprint(stdout, mainUsage)
 		return 0

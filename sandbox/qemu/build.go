@@ -1,0 +1,276 @@
+package qemu
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+)
+
+// A Profile is a choice of what a guest has.
+type Profile string
+
+const (
+	Minimal Profile = "minimal" // python3, curl, certificates
+	Full    Profile = "full"    // and node with the AI CLIs
+)
+
+// BuildOptions say which image is wanted.
+type BuildOptions struct {
+	Profile Profile
+	Arch    Arch
+	// Mirror replaces the mirror of apt's configuration.
+	Mirror string
+	// Fresh builds even if the image is there, with today's packages.
+	Fresh bool
+	// Notify is told what is under way; nil tells nobody.
+	Notify func(what string)
+}
+
+// HostArch is this machine's architecture.
+func HostArch() Arch { return Arch(runtime.GOARCH) }
+
+// buildVersion changes with what the build does, so that older images are not
+// taken for its results.
+const buildVersion = "1"
+
+// packages are what the rootfs has beside Debian's essential ones.
+func packages() []string { return []string{"ca-certificates", "curl", "iproute2", "python3"} }
+
+// inputs is the digest of all that decides about an image but the versions of
+// packages, which Debian chooses.
+func (o BuildOptions) inputs() string {
+	parts := append([]string{buildVersion, string(o.Profile), string(o.Arch), Suite}, packages()...)
+	parts = append(parts, guestModules()...)
+	if o.Profile == Full {
+		parts = append(parts, npmPackage, npmLock)
+	}
+	return digestText(parts...)
+}
+
+// ImageDir is where the image is kept.
+func (o BuildOptions) ImageDir() (string, error) {
+	dir, err := CacheDir()
+	return filepath.Join(dir, "images", fmt.Sprintf("%s-%s-%s", o.Profile, o.Arch, o.inputs()[:12])), err
+}
+
+func (o BuildOptions) notify(format string, args ...any) {
+	if o.Notify != nil {
+		o.Notify(fmt.Sprintf(format, args...))
+	}
+}
+
+// Build returns the image, from the cache or built. It is built beside its
+// place and moved there when it is whole; of two builds at once one waits for
+// the other.
+func Build(ctx context.Context, o BuildOptions) (*Image, error) {
+	dir, err := o.ImageDir()
+	if err != nil {
+		return nil, err
+	}
+	if !o.Fresh {
+		if image, err := OpenImage(dir); err == nil {
+			return image, nil
+		}
+	}
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return nil, err
+	}
+	unlock, err := o.lock(ctx, dir+".lock")
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if !o.Fresh {
+		if image, err := OpenImage(dir); err == nil { // built while we waited
+			return image, nil
+		}
+	}
+	if err := o.build(ctx, dir); err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, fmt.Errorf("building the %s image: %w", o.Profile, err)
+	}
+	return OpenImage(dir)
+}
+
+func (o BuildOptions) lock(ctx context.Context, path string) (unlock func(), err error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	for !lock(f.Fd()) {
+		o.notify("waiting for another build of this image")
+		select {
+		case <-ctx.Done():
+			_ = f.Close()
+			return nil, ctx.Err()
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+	return func() { _ = f.Close() }, nil
+}
+
+// CheckBuildTools names the programs that a build lacks.
+func CheckBuildTools(p Profile) error {
+	tools := []string{"apt-get", "dpkg-deb", "mmdebstrap", "mksquashfs"}
+	if p == Full {
+		tools = append(tools, "npm")
+	}
+	var missing []string
+	for _, t := range tools {
+		if _, err := exec.LookPath(t); err != nil {
+			missing = append(missing, t)
+		}
+	}
+	if missing != nil {
+		return fmt.Errorf("%s: %w; 'capsem-bench vm setup' installs what is missing", strings.Join(missing, ", "), ErrTool)
+	}
+	return nil
+}
+
+func (o BuildOptions) build(ctx context.Context, dir string) error {
+	if err := CheckBuildTools(o.Profile); err != nil {
+		return err
+	}
+	mirrors := Mirrors{Main: o.Mirror}
+	if o.Mirror == "" {
+		var err error
+		if mirrors, err = FindMirrors(ctx); err != nil {
+			return err
+		}
+	}
+	// The scratch directory is world readable: apt and a user namespace's
+	// root go through it.
+	scratch, err := os.MkdirTemp("", "capsem-image-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(scratch)
+	if err := os.Chmod(scratch, 0o755); err != nil {
+		return err
+	}
+	out, err := os.MkdirTemp(filepath.Dir(dir), ".building-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(out)
+	m := Manifest{Profile: string(o.Profile), Arch: o.Arch, Suite: Suite, Inputs: o.inputs()}
+	if err := o.kernel(ctx, mirrors, scratch, out, &m); err != nil {
+		return err
+	}
+	if err := o.rootfs(ctx, mirrors, scratch, out, &m); err != nil {
+		return err
+	}
+	if err := m.seal(out); err != nil {
+		return err
+	}
+	if err := os.Chmod(out, 0o755); err != nil {
+		return err
+	}
+	return replaceDir(out, dir)
+}
+
+// replaceDir moves a directory into its place. A machine that runs from the
+// old one keeps its files open.
+func replaceDir(from, to string) error {
+	old := from + ".old"
+	if err := os.Rename(to, old); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	defer os.RemoveAll(old)
+	return os.Rename(from, to)
+}
+
+// seal writes the digests and the manifest.
+func (m *Manifest) seal(dir string) error {
+	var err error
+	if m.Digest, err = digestFile(filepath.Join(dir, rootfsFile)); err != nil {
+		return err
+	}
+	info, err := os.Stat(filepath.Join(dir, rootfsFile))
+	if err != nil {
+		return err
+	}
+	m.Size = info.Size()
+	for _, name := range []string{kernelFile, modulesFile} {
+		digest, err := digestFile(filepath.Join(dir, name))
+		if err != nil {
+			return err
+		}
+		m.Files = append(m.Files, File{name, digest})
+	}
+	text, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, manifestFile), append(text, '\n'), 0o644)
+}
+
+// kernel fetches Debian's kernel and packs the modules that a guest loads.
+func (o BuildOptions) kernel(ctx context.Context, mirrors Mirrors, scratch, out string, m *Manifest) error {
+	o.notify("image: package lists")
+	apt, err := newPrivateApt(ctx, filepath.Join(scratch, "apt"), o.Arch, mirrors.sources(Suite))
+	if err != nil {
+		return err
+	}
+	name, err := apt.dependency(ctx, "linux-image-"+string(o.Arch))
+	if err != nil {
+		return err
+	}
+	o.notify("image: downloading %s", name)
+	deb, err := apt.download(ctx, name)
+	if err != nil {
+		return err
+	}
+	if info, err := os.Stat(deb); err == nil {
+		o.notify("image: unpacking %s, %s", name, humanize.Bytes(uint64(info.Size())))
+	}
+	if m.Kernel, err = output(ctx, "dpkg-deb", "--field", deb, "Version"); err != nil {
+		return err
+	}
+	m.Kernel = name + " " + strings.TrimSpace(m.Kernel)
+	tree := filepath.Join(scratch, "kernel")
+	if _, err := output(ctx, "dpkg-deb", "--extract", deb, tree); err != nil {
+		return err
+	}
+	version := strings.TrimPrefix(name, "linux-image-")
+	if err := copyFile(filepath.Join(out, kernelFile), filepath.Join(tree, "boot", "vmlinuz-"+version)); err != nil {
+		return err
+	}
+	files, err := moduleOrder(filepath.Join(tree, "lib", "modules", version), guestModules())
+	if err != nil {
+		return err
+	}
+	if err := writeModules(filepath.Join(out, modulesFile), files); err != nil {
+		return err
+	}
+	return os.RemoveAll(tree)
+}
+
+func copyFile(to, from string) error {
+	src, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	dst, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(dst, src); err != nil {
+		_ = dst.Close()
+		return err
+	}
+	return dst.Close()
+}

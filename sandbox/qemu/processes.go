@@ -1,0 +1,173 @@
+package qemu
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+)
+
+// startDevices starts the processes that QEMU connects to.
+func (vm *VM) startDevices(ctx context.Context) error {
+	fs := filepath.Join(vm.dir, "fs")
+	cmd := vm.opt.Tools.virtiofsd(fs, vm.opt.Workspace)
+	if err := vm.run("virtiofsd", cmd); err != nil {
+		return err
+	}
+	sockets := []string{fs}
+	if vm.opt.Tools.Vsock == VhostUser {
+		cmd := exec.Command(vm.opt.Tools.VsockDevice,
+			"--guest-cid=3", "--socket="+filepath.Join(vm.dir, "vhost"), "--uds-path="+vm.link.uds,
+			// A group of its own: guests of one group can speak to each other.
+			"--groups="+filepath.Base(vm.dir))
+		if err := vm.run("vhost-device-vsock", cmd); err != nil {
+			return err
+		}
+		sockets = append(sockets, filepath.Join(vm.dir, "vhost"))
+	}
+	for _, path := range sockets {
+		if err := vm.awaitSocket(ctx, path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// socketWait is how long a device process may take to listen; it takes 20 ms.
+const socketWait = 20 * time.Second
+
+func (vm *VM) awaitSocket(ctx context.Context, path string) error {
+	for end := time.Now().Add(socketWait); ; {
+		if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSocket != 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-vm.ended:
+			return vm.cause
+		case <-time.After(time.Millisecond):
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("%s did not come up within %v", filepath.Base(path), socketWait)
+		}
+	}
+}
+
+func (vm *VM) startQEMU(initrd string) error {
+	image := vm.opt.Image
+	cfg := Config{
+		Arch: image.Arch, Accel: vm.opt.Accel, CPUs: vm.opt.CPUs, MemoryMB: vm.opt.MemoryMB,
+		Kernel: image.Kernel(), Initrd: initrd, Rootfs: image.Rootfs(),
+		FSSocket: filepath.Join(vm.dir, "fs"),
+		Vsock:    vm.opt.Tools.Vsock, CID: vm.link.cid, VsockSocket: filepath.Join(vm.dir, "vhost"),
+	}
+	cmd := exec.Command(cfg.Program(), cfg.Args()...)
+	cmd.Stdout = vm.console
+	if err := vm.run(cfg.Program(), cmd); err != nil {
+		return err
+	}
+	vm.stages.Mark("qemu")
+	return nil
+}
+
+// run starts one process of the machine. When any of them ends, the machine
+// has ended.
+func (vm *VM) run(name string, cmd *exec.Cmd) error {
+	vm.mu.Lock()
+	defer vm.mu.Unlock()
+	if vm.closed {
+		return errors.New("the machine is closed")
+	}
+	said := &console{}
+	cmd.Stderr = said
+	if cmd.Stdout == nil {
+		cmd.Stdout = said
+	}
+	// A process of the machine that outlives it would hold the pipes.
+	cmd.WaitDelay = time.Second
+	ended, err := start(cmd)
+	if err != nil {
+		return fmt.Errorf("starting %s: %w", name, err)
+	}
+	c := &child{name: name, cmd: cmd, done: make(chan struct{})}
+	vm.children = append(vm.children, c)
+	go func() {
+		c.err = <-ended
+		close(c.done)
+		vm.downOnce.Do(func() {
+			vm.cause = describeEnd(c, said)
+			close(vm.ended)
+		})
+	}()
+	return nil
+}
+
+func describeEnd(c *child, said *console) error {
+	how := "with status 0"
+	if c.err != nil {
+		how = "with " + c.err.Error()
+	}
+	said.mu.Lock()
+	defer said.mu.Unlock()
+	text := ""
+	for i, line := range said.lines {
+		if i >= len(said.lines)-3 {
+			text += "; " + line
+		}
+	}
+	return fmt.Errorf("%s ended %s%s", c.name, how, text)
+}
+
+// The directories of machines are recognised by their names.
+const dirPrefix = "capsem-vm-"
+
+// newDir makes a machine's directory, in a place whose path is short: a
+// socket's has 107 bytes at most (unix(7)).
+func newDir() (string, *os.File, error) {
+	base := os.TempDir()
+	if len(base) > 60 {
+		base = "/tmp"
+	}
+	sweep(base)
+	dir, err := os.MkdirTemp(base, dirPrefix)
+	if err != nil {
+		return "", nil, err
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err == nil && !lock(f.Fd()) {
+		_ = f.Close()
+		err = errors.New("locking the machine's directory failed")
+	}
+	if err != nil {
+		_ = os.RemoveAll(dir)
+		return "", nil, err
+	}
+	return dir, f, nil
+}
+
+// staleAge is when a directory without a lock file is taken for left over; a
+// new one has it within milliseconds.
+const staleAge = time.Minute
+
+// sweep removes the directories of machines whose process was killed.
+func sweep(base string) {
+	dirs, _ := filepath.Glob(filepath.Join(base, dirPrefix+"*"))
+	for _, dir := range dirs {
+		f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR, 0)
+		if err != nil {
+			info, statErr := os.Stat(dir)
+			if errors.Is(err, os.ErrNotExist) && statErr == nil && time.Since(info.ModTime()) > staleAge {
+				_ = os.RemoveAll(dir)
+			}
+			continue
+		}
+		if lock(f.Fd()) {
+			_ = os.RemoveAll(dir)
+		}
+		_ = f.Close()
+	}
+}

@@ -1,0 +1,106 @@
+package qemu
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// Tools are the host's programs, found or not.
+type Tools struct {
+	Vsock       VsockKind
+	VsockDevice string // vhost-device-vsock
+	Virtiofsd   string
+	// oldVirtiofsd is the one of QEMU up to 7.2, which has other options.
+	oldVirtiofsd bool
+}
+
+// ErrTool says that a program is missing.
+var ErrTool = errors.New("not found")
+
+// FindTools finds what a machine needs beside the emulator.
+func FindTools() (Tools, error) {
+	t := Tools{Vsock: detectVsock()}
+	var errs []error
+	var err error
+	if t.Virtiofsd, err = findVirtiofsd(); err != nil {
+		errs = append(errs, err)
+	} else {
+		t.oldVirtiofsd = isOldVirtiofsd(t.Virtiofsd)
+	}
+	if t.Vsock == VhostUser {
+		if t.VsockDevice, err = findVsockDevice(); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return t, errors.Join(errs...)
+}
+
+// findVirtiofsd looks where distributions put it, which is not in PATH.
+func findVirtiofsd() (string, error) {
+	paths := []string{"/usr/libexec/virtiofsd", "/usr/lib/virtiofsd", "/usr/lib/qemu/virtiofsd"}
+	if path, err := exec.LookPath("virtiofsd"); err == nil {
+		paths = append([]string{path}, paths...)
+	}
+	for _, path := range paths {
+		if info, err := os.Stat(path); err == nil && info.Mode()&0o111 != 0 {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("virtiofsd: %w", ErrTool)
+}
+
+// isOldVirtiofsd tells QEMU's own daemon, in C, from the later one in Rust.
+func isOldVirtiofsd(path string) bool {
+	out, err := exec.Command(path, "--version").CombinedOutput()
+	return err == nil && strings.Contains(string(out), "QEMU")
+}
+
+func findVsockDevice() (string, error) {
+	if path, err := exec.LookPath("vhost-device-vsock"); err == nil {
+		return path, nil
+	}
+	if path, err := privateVsockDevice(); err == nil {
+		if info, err := os.Stat(path); err == nil && info.Mode()&0o111 != 0 {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("vhost-device-vsock (there is no /dev/vhost-vsock either): %w", ErrTool)
+}
+
+// privateVsockDevice is where setup puts the device when the system's suite
+// has no package of it.
+func privateVsockDevice() (string, error) {
+	dir, err := CacheDir()
+	return filepath.Join(dir, "tools", "vhost-device-vsock"), err
+}
+
+// CacheDir is where images and tools are kept.
+func CacheDir() (string, error) {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("finding the cache directory: %w; set HOME or XDG_CACHE_HOME", err)
+	}
+	return filepath.Join(dir, "capsem-bench"), nil
+}
+
+// virtiofsd is the command that shares a directory. The guest must see at
+// once what the host changes, because a revert is done by the host, so names
+// and attributes are not cached. The older daemon can cache pages without
+// them; the later one caches both or neither.
+func (t Tools) virtiofsd(socket, dir string) *exec.Cmd {
+	var cmd *exec.Cmd
+	if t.oldVirtiofsd {
+		cmd = exec.Command(t.Virtiofsd, "-f", "--socket-path="+socket, "-o", "log_level=warn,sandbox=chroot,cache=auto,timeout=0,source="+dir)
+	} else {
+		cmd = exec.Command(t.Virtiofsd, "--socket-path="+socket, "--shared-dir="+dir,
+			"--log-level=warn", "--sandbox=chroot", "--cache=never")
+	}
+	if os.Geteuid() != 0 {
+		asRoot(cmd, os.Getuid(), os.Getgid())
+	}
+	return cmd
+}

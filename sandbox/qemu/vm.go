@@ -1,0 +1,290 @@
+package qemu
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/capsem/capsem-bench/internal/vmconfig"
+)
+
+// Options describe one machine.
+type Options struct {
+	Image    *Image
+	Accel    Accel
+	CPUs     int // 0 means 2
+	MemoryMB int // 0 means 2048
+	// Guest is capsem-guest, built for the image's architecture.
+	Guest string
+	// Workspace is the directory that the guest sees as /root.
+	Workspace string
+	// Tools are the programs of the host.
+	Tools Tools
+	// OnStage is told of every step of the boot, from several goroutines.
+	OnStage func(StageTime)
+}
+
+// The size of a guest: the benchmarks' largest file, 256 MiB, fits into a
+// quarter of its memory.
+const (
+	defaultCPUs     = 2
+	defaultMemoryMB = 2048
+)
+
+// A VM is one machine. Close it in any case.
+type VM struct {
+	opt     Options
+	dir     string
+	lock    *os.File
+	link    transport
+	ports   map[uint32]uint32 // well-known port -> the one in use
+	listen  map[uint32]net.Listener
+	console *console
+	stages  *Stages
+	serving chan struct{} // closed when the guest serves
+	off     chan struct{} // closed when the guest says that it powers off
+	failed  chan string
+
+	mu       sync.Mutex
+	children []*child
+	ended    chan struct{} // closed when a child has ended
+	cause    error         // why, set before ended is closed
+	closed   bool
+	once     sync.Once
+	offOnce  sync.Once
+	downOnce sync.Once
+}
+
+// A child is one process of the machine.
+type child struct {
+	name string
+	cmd  *exec.Cmd
+	done chan struct{}
+	err  error // set before done is closed
+}
+
+// New makes the machine's directory and the listeners for what the guest
+// calls. Nothing runs yet.
+func New(opt Options) (vm *VM, err error) {
+	if opt.CPUs == 0 {
+		opt.CPUs = defaultCPUs
+	}
+	if opt.MemoryMB == 0 {
+		opt.MemoryMB = defaultMemoryMB
+	}
+	vm = &VM{
+		opt: opt, ports: make(map[uint32]uint32), listen: make(map[uint32]net.Listener),
+		serving: make(chan struct{}), off: make(chan struct{}), failed: make(chan string, 1), ended: make(chan struct{}),
+		stages: newStages(opt.OnStage),
+	}
+	vm.console = &console{onStage: vm.onStage}
+	vm.dir, vm.lock, err = newDir()
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = vm.Close()
+		}
+	}()
+	vm.link = newTransport(opt.Tools.Vsock, vm.dir)
+	for _, port := range hostPorts() {
+		vm.listen[port], vm.ports[port], err = vm.link.listen(port)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return vm, nil
+}
+
+// Proxy and Gateway accept the guest's connections. Close closes them.
+func (vm *VM) Proxy() net.Listener   { return vm.listen[vmconfig.ProxyPort] }
+func (vm *VM) Gateway() net.Listener { return vm.listen[vmconfig.GatewayPort] }
+
+// Stages are the steps of the boot so far.
+func (vm *VM) Stages() *Stages { return vm.stages }
+
+// Dial connects to a vsock port of the guest.
+func (vm *VM) Dial(ctx context.Context, port uint32) (net.Conn, error) {
+	c, err := vm.link.dial(ctx, port)
+	if err != nil {
+		return nil, vm.explain(err)
+	}
+	return c, nil
+}
+
+// Ended is closed when the machine runs no longer; Err says why.
+func (vm *VM) Ended() <-chan struct{} { return vm.ended }
+
+// Err is why the machine ended, with the end of its console; nil while it
+// runs and after a power-off that the guest announced.
+func (vm *VM) Err() error {
+	select {
+	case <-vm.ended:
+	default:
+		return nil
+	}
+	select {
+	case <-vm.off:
+		return nil
+	default:
+	}
+	return vm.explain(nil)
+}
+
+// The limits of a boot. Each stage begins a new one: what must not happen is
+// that nothing happens. Under TCG on a busy machine the longest stage, the
+// kernel's, has been seen to take 12 s; with KVM it takes 1.
+const (
+	stageLimitKVM = 30 * time.Second
+	stageLimitTCG = 2 * time.Minute
+)
+
+func stageLimit(a Accel) time.Duration {
+	if a == KVM {
+		return stageLimitKVM
+	}
+	return stageLimitTCG
+}
+
+// Boot starts the machine and returns when the guest serves. The ports of cfg
+// are set here. After an error the machine is of no more use; Close it.
+func (vm *VM) Boot(ctx context.Context, cfg vmconfig.Config) error {
+	cfg.Mode = vmconfig.ModeServe
+	cfg.Hostname = vmconfig.Hostname
+	cfg.ProxyPort, cfg.GatewayPort = vm.ports[vmconfig.ProxyPort], vm.ports[vmconfig.GatewayPort]
+	if err := vm.startDevices(ctx); err != nil {
+		return err
+	}
+	vm.stages.Mark("devices")
+	cfg.TimeNS = time.Now().UnixNano()
+	initrd := filepath.Join(vm.dir, "initrd")
+	if err := writeInitrd(initrd, vm.opt.Image.Modules(), vm.opt.Guest, cfg); err != nil {
+		return err
+	}
+	if err := vm.startQEMU(initrd); err != nil {
+		return err
+	}
+	digest := make(chan error, 1)
+	go func() { digest <- vm.opt.Image.Verify() }()
+	if err := vm.awaitServing(ctx); err != nil {
+		return err
+	}
+	return <-digest
+}
+
+// awaitServing waits for the last stage; every stage buys the next one time.
+func (vm *VM) awaitServing(ctx context.Context) error {
+	limit := stageLimit(vm.opt.Accel)
+	seen := len(vm.stages.List())
+	begin := time.Now()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case reason := <-vm.failed:
+			return vm.explain(fmt.Errorf("the guest could not boot: %s", escape(reason)))
+		case <-vm.ended:
+			return vm.explain(errors.New("the guest did not come up"))
+		case <-vm.serving:
+			_ = os.Remove(filepath.Join(vm.dir, "initrd")) // it has a key in it
+			return nil
+		case <-tick.C:
+		}
+		if n := len(vm.stages.List()); n > seen {
+			seen, begin = n, time.Now()
+		}
+		if time.Since(begin) > limit {
+			return vm.explain(fmt.Errorf("the guest did not come up: nothing happened for %v", limit))
+		}
+	}
+}
+
+// onStage is told of the lines that the guest reports stages with. Only the
+// first report of a stage counts.
+func (vm *VM) onStage(line string) {
+	stage, up, reason, ok := vmconfig.ParseStage(line)
+	if !ok {
+		return
+	}
+	switch stage {
+	case vmconfig.StageFailed:
+		select {
+		case vm.failed <- reason:
+		default:
+		}
+		return
+	case vmconfig.StageOff:
+		vm.offOnce.Do(func() { close(vm.off) })
+		return
+	}
+	for _, t := range vm.stages.List() {
+		if t.Name == string(stage) {
+			return
+		}
+	}
+	vm.stages.mark(string(stage), up)
+	if stage == lastStage {
+		vm.once.Do(func() { close(vm.serving) })
+	}
+}
+
+// explain adds to an error what is known of the machine: which process ended
+// and the end of the console.
+func (vm *VM) explain(err error) error {
+	select {
+	case <-vm.ended:
+		err = errors.Join(err, vm.cause)
+	default:
+	}
+	if vm.console.hasPanicked() {
+		err = errors.Join(err, errors.New("the guest's kernel panicked"))
+	}
+	if err == nil {
+		err = errors.New("the machine ended")
+	}
+	return fmt.Errorf("%w; %s", err, vm.console.tail())
+}
+
+// WaitOff waits until the machine has ended by itself.
+func (vm *VM) WaitOff(ctx context.Context) error {
+	select {
+	case <-vm.ended:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Close kills what runs, closes the listeners and removes the directory.
+func (vm *VM) Close() error {
+	vm.mu.Lock()
+	if vm.closed {
+		vm.mu.Unlock()
+		return nil
+	}
+	vm.closed = true
+	children := vm.children
+	vm.mu.Unlock()
+	// QEMU first: the others would be missed by it.
+	for i := len(children) - 1; i >= 0; i-- {
+		killGroup(children[i].cmd.Process.Pid)
+		<-children[i].done
+	}
+	for _, ln := range vm.listen {
+		if ln != nil {
+			_ = ln.Close()
+		}
+	}
+	err := os.RemoveAll(vm.dir)
+	_ = vm.lock.Close()
+	return err
+}
