@@ -67,6 +67,7 @@ func (j *judge) findings() {
 		for _, unit := range op.units(primary) {
 			f := j.finding(op, unit)
 			f.Primary = slices.Contains(primary, unit)
+			f.oneOfMany = len(primary) > 1
 			f.Duplicate = !f.Primary && duplicates(unit)
 			j.c.Findings = append(j.c.Findings, f)
 			j.classify(f, op, diffs)
@@ -172,10 +173,14 @@ func (j *judge) classify(f *Finding, op *opBoots, diffs []Difference) {
 			f.Ungated = append(f.Ungated, d.Text)
 		}
 	}
-	f.Doubts = append(f.Doubts, doubts(op.old, "old: ")...)
-	f.Doubts = append(f.Doubts, doubts(op.new, "new: ")...)
-	refused := slices.DeleteFunc(slices.Clone(diffs), func(d Difference) bool { return d.Weight != Refuses })
+	if f.Primary {
+		f.Doubts = append(f.Doubts, doubts(op.old, op.new)...)
+	}
+	refused := refusing(diffs)
 	if f.Verdict, f.Reason = statusVerdict(f.Old, f.New); f.Verdict != "" {
+		if f.Verdict == Failed && f.New.Bad == 0 && len(refused) > 0 {
+			f.Verdict, f.Reason = NotComparable, refused[0].Text+"; "+f.Reason
+		}
 		return
 	}
 	switch {
@@ -229,14 +234,30 @@ func statusVerdict(old, new Sample) (Verdict, string) {
 	return "", ""
 }
 
-func doubts(obs []observation, side string) []string {
-	var out []string
-	for _, o := range obs {
-		for _, d := range o.res.Note.Doubts {
-			if d = side + d; !slices.Contains(out, d) && len(out) < 3 {
-				out = append(out, d)
+// doubts are the guests' own, with the side where only one has them.
+func doubts(old, new []observation) []string {
+	of := func(obs []observation) (out []string) {
+		for _, o := range obs {
+			for _, d := range o.res.Note.Doubts {
+				if !slices.Contains(out, d) && len(out) < 3 {
+					out = append(out, d)
+				}
 			}
 		}
+		return out
+	}
+	var out []string
+	inNew := of(new)
+	for _, d := range of(old) {
+		if i := slices.Index(inNew, d); i >= 0 {
+			inNew = slices.Delete(inNew, i, i+1)
+		} else {
+			d = "old: " + d
+		}
+		out = append(out, d)
+	}
+	for _, d := range inNew {
+		out = append(out, "new: "+d)
 	}
 	return out
 }

@@ -2,6 +2,7 @@ package compare
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -120,6 +121,31 @@ func differences(old, new []Boot, vary []string) []Difference {
 	if o, n := distinct(old, hostname), distinct(new, hostname); len(o) == 1 && len(n) == 1 && o[0] != n[0] {
 		out = append(out, Difference{"host", Doubts, fmt.Sprintf("host %s against %s", show(o), show(n))})
 	}
+	return append(out, unfit(slices.Concat(old, new), vary)...)
+}
+
+// unfit says where the host was not fit to measure when a boot began or ended.
+func unfit(boots []Boot, vary []string) []Difference {
+	weight := RefusesGate
+	if slices.Contains(vary, "machine") {
+		weight = Doubts
+	}
+	var out []Difference
+	n := 0
+	for _, b := range boots {
+		for _, m := range b.Machine {
+			if len(m.Unfit) == 0 {
+				continue
+			}
+			if n++; n == 1 {
+				out = append(out, Difference{"machine", weight, fmt.Sprintf("the machine was unfit in %s: %s", b.Name, strings.Join(m.Unfit, "; "))})
+			}
+			break
+		}
+	}
+	if n > 1 {
+		out[0].Text += fmt.Sprintf(" (and in %s more)", plural(n-1, "boot"))
+	}
 	return out
 }
 
@@ -180,6 +206,9 @@ func show(values []string) string {
 // opDifferences compares the work and the cache state of one op. Boots that
 // did not come as far as running it still say what they were asked for.
 func opDifferences(old, new []observation) []Difference {
+	if len(old) == 0 || len(new) == 0 {
+		return nil
+	}
 	var out []Difference
 	add := func(what string, weight Weight, of func(observation) string) {
 		o, n := distinctOf(old, of), distinctOf(new, of)
@@ -194,14 +223,14 @@ func opDifferences(old, new []observation) []Difference {
 	add("URL", Refuses, workload(func(w convert.Workload) string { return w.URL }))
 	add("scan dirs", Refuses, workload(func(w convert.Workload) string { return w.Dirs }))
 	add("cache", Refuses, cacheState)
-	if len(old) > 0 && len(new) > 0 && strings.Contains(new[0].res.Op.Name, "c=unknown") && len(out) == 0 {
+	if strings.Contains(new[0].res.Op.Name, "c=unknown") && len(out) == 0 {
 		out = append(out, Difference{"workload", Refuses, "the concurrency is not stated, so it is not known to be the same"})
 	}
 	add("largest file", Doubts, func(o observation) string {
 		if len(o.res.Samples) == 0 || o.res.Op.ID != "rootfs/seq_read" {
 			return ""
 		}
-		return o.res.Samples[0].File + " " + count(o.res.Samples[0].Bytes) + " B"
+		return path.Base(o.res.Samples[0].File) + " of " + count(o.res.Samples[0].Bytes) + " B"
 	})
 	return out
 }

@@ -94,6 +94,8 @@ type Finding struct {
 	Mute     *Mute
 	Outcome  Outcome // set by Gate
 
+	oneOfMany bool // the op has several primary metrics
+
 	item   *Item
 	strata []Stratum
 	worse  bool // over budget and significant, in either direction
@@ -103,19 +105,10 @@ type Finding struct {
 // Key names the metric: the op, and the unit where the op has several
 // primary metrics or the metric is not primary.
 func (f *Finding) Key() string {
-	if f.Primary && len(primaryOf(f.Op)) < 2 {
+	if f.Primary && !f.oneOfMany {
 		return f.Op
 	}
 	return f.Op + " " + f.Unit
-}
-
-func primaryOf(id string) []string {
-	for _, op := range catalogue.Ops(catalogue.Settings{}) {
-		if op.ID == id {
-			return op.Primary
-		}
-	}
-	return nil
 }
 
 // Change returns the change of the value itself as a ratio, +0.12 for 12 %

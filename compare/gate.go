@@ -128,7 +128,7 @@ func (g *gate) broken() {
 			g.d.Regressions = append(g.d.Regressions, f)
 			g.block = append(g.block, fmt.Sprintf("%s: %s: %s", f.Key(), f.Verdict, f.Reason))
 		case f.Verdict == Failed:
-			g.cannot("%s: failed %s", f.Key(), f.Reason)
+			g.cannot("%s: %s", f.Key(), f.Reason)
 			g.plan("mend what fails in the baseline, or mute it in gate.toml")
 		case f.Verdict == NotComparable && g.c.Refused() == nil:
 			g.cannot("%s: not comparable: %s", f.Key(), f.Reason)

@@ -95,6 +95,9 @@ func Judge(old, new *Side, opt Options) (*Comparison, error) {
 		j.verdict(f)
 	}
 	j.c.Machine = movement(j.c.Findings)
+	if j.c.Machine != nil && j.c.Order.Interleaving != Interleaved {
+		acquit(j.c.Findings)
+	}
 	for _, m := range opt.Policy.Mutes {
 		if m.expired(opt.Now) {
 			j.c.Expired = append(j.c.Expired, m)
@@ -116,7 +119,17 @@ type judge struct {
 
 // Refused returns why the sides are not comparable at all, or nil.
 func (c *Comparison) Refused() []Difference {
-	return slices.DeleteFunc(slices.Clone(c.Differences), func(d Difference) bool { return d.Weight != Refuses })
+	return refusing(c.Differences)
+}
+
+// refusing returns the differences that leave nothing to compare, or nil.
+func refusing(ds []Difference) (out []Difference) {
+	for _, d := range ds {
+		if d.Weight == Refuses {
+			out = append(out, d)
+		}
+	}
+	return out
 }
 
 // Judged returns the findings that count: one a primary metric.
@@ -381,6 +394,16 @@ func (j *judge) verdict(f *Finding) {
 		f.Verdict = Same
 	default:
 		f.Verdict, f.Reason = Unsure, j.unsure(f)
+	}
+}
+
+// acquit takes back what was found slower or faster where all of it moved and
+// nothing says that the machine did not.
+func acquit(findings []*Finding) {
+	for _, f := range findings {
+		if f.Verdict == Slower || f.Verdict == Faster {
+			f.Verdict, f.Reason = Unsure, "moved with everything else"
+		}
 	}
 }
 

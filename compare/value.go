@@ -8,24 +8,32 @@ import (
 	"golang.org/x/perf/benchunit"
 )
 
-// Value formats a value of a metric for people: "1.23GiB/s", "4.57ms".
+// Value formats a value of a metric for people, with three digits:
+// "1.23GiB/s", "4.57ms".
 func Value(v float64, unit string) string {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
 		return "-"
 	}
 	v, tidy := benchunit.Tidy(v, unit)
-	scaled := benchunit.Scale(v, benchunit.ClassOf(tidy))
+	scaled := scale(v, benchunit.ClassOf(tidy))
 	switch {
 	case tidy == "sec", tidy == "sec/op", strings.HasSuffix(tidy, "-sec"):
 		return scaled + "s"
 	case tidy == "B/s", tidy == "B", tidy == "B/op":
 		return scaled + strings.TrimSuffix(tidy, "/op")
 	case strings.HasSuffix(tidy, "-B"):
-		return benchunit.Scale(v, benchunit.Binary) + "B"
+		return scale(v, benchunit.Binary) + "B"
 	case strings.HasSuffix(tidy, "/s"):
 		return scaled + "/s"
 	}
 	return scaled
+}
+
+// scale is benchunit's, with one digit less: a table has 80 columns.
+func scale(v float64, class benchunit.Class) string {
+	s := benchunit.CommonScale([]float64{v}, class)
+	s.Prec = max(s.Prec-1, 0)
+	return s.Format(v)
 }
 
 // percent formats a ratio with its sign: "+12.3 %".

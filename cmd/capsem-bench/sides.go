@@ -1,0 +1,145 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/capsem/capsem-bench/compare"
+	"golang.org/x/sync/errgroup"
+)
+
+// loadSide reads one side of a comparison: a file of one boot, a directory of
+// one file a boot, or "-" for standard input. Several are separated by commas.
+func (a *app) loadSide(arg string) (*compare.Side, error) {
+	var files []string
+	for name := range strings.SplitSeq(arg, ",") {
+		found, err := bootFiles(name)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, found...)
+	}
+	side, err := a.loadBoots(files)
+	if err != nil {
+		return nil, err
+	}
+	side.Name = arg
+	return side, nil
+}
+
+// bootFiles returns the files of one part of a side.
+func bootFiles(name string) ([]string, error) {
+	if name == "-" {
+		return []string{name}, nil
+	}
+	if name == "" {
+		return nil, errors.New("a side has no name; want a file, a directory or -")
+	}
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		return []string{name}, nil
+	}
+	entries, err := os.ReadDir(name)
+	if err != nil {
+		return nil, err
+	}
+	return bootsIn(name, entries)
+}
+
+// bootsIn chooses the boots of a directory: its .txt and .json files. A JSON
+// document beside its text, and the summary of a directory of texts, say the
+// same once more and are left out.
+func bootsIn(dir string, entries []fs.DirEntry) ([]string, error) {
+	var texts, docs []string
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), ".") || e.IsDir() {
+			continue
+		}
+		switch filepath.Ext(e.Name()) {
+		case ".txt":
+			texts = append(texts, e.Name())
+		case ".json":
+			docs = append(docs, e.Name())
+		}
+	}
+	out := slices.Clone(texts)
+	for _, d := range docs {
+		twin := strings.TrimSuffix(d, ".json") + ".txt"
+		if !slices.Contains(texts, twin) && (d != jsonName || len(texts) == 0) {
+			out = append(out, d)
+		}
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("%s: no boot in it; want one .txt or .json file a boot", dir)
+	}
+	slices.Sort(out)
+	for i, n := range out {
+		out[i] = filepath.Join(dir, n)
+	}
+	return out, nil
+}
+
+// loadBoots reads files in the given order, several at a time.
+func (a *app) loadBoots(files []string) (*compare.Side, error) {
+	type read struct {
+		boots []compare.Boot
+		notes []string
+	}
+	all := make([]read, len(files))
+	var g errgroup.Group
+	g.SetLimit(max(2, runtime.NumCPU()))
+	for i, name := range files {
+		g.Go(func() error {
+			in, err := a.open([]string{name})
+			if err != nil {
+				return err
+			}
+			defer in.Close()
+			all[i].boots, all[i].notes, err = compare.ReadBoots(in[0], in[0].name)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	side := new(compare.Side)
+	for _, r := range all {
+		side.Boots = append(side.Boots, r.boots...)
+		side.Notes = append(side.Notes, r.notes...)
+	}
+	return side, nil
+}
+
+// loadSides reads both sides. Standard input can be only one of them.
+func (a *app) loadSides(args []string) (old, new *compare.Side, err error) {
+	if args[0] == "-" && args[1] == "-" {
+		return nil, nil, usage("standard input can be one side only")
+	}
+	if old, err = a.loadSide(args[0]); err != nil {
+		return nil, nil, exit(exitUsage, err)
+	}
+	if new, err = a.loadSide(args[1]); err != nil {
+		return nil, nil, exit(exitUsage, err)
+	}
+	return old, new, nil
+}
+
+// joined is the text of all boots of a side.
+func joined(s *compare.Side) io.Reader {
+	var texts []io.Reader
+	for _, b := range s.Boots {
+		texts = append(texts, bytes.NewReader(b.Text), strings.NewReader("\n"))
+	}
+	return io.MultiReader(texts...)
+}
