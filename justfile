@@ -21,6 +21,14 @@ fuzz time="1m":
 gate-check *args:
     go run ./internal/gatecheck {{ args }}
 
+# The guest binary's figures beside those of fio, dd, hyperfine, curl, wrk and hey, as root.
+accuracy *args:
+    go run ./internal/accuracy {{ args }}
+
+# Targets of speed and size, beside fio, hey, wrk, curl, hyperfine and benchstat, as root.
+speed *args:
+    go run ./internal/speed {{ args }}
+
 # What the other recipes and the tests need, from the system's packages.
 _setup:
     .ci/setup

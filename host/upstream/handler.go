@@ -31,16 +31,19 @@ const pageSize = 20 << 10
 //	*/bytes/N      N bytes, with ranges
 //	/status/N      status N without a body
 //	/tiny          a few bytes of JSON
+//	/late/N        the same, N ms after the request
 //	/fault/...     what goes wrong, if asked for
 func newHandler(cfg Config) http.Handler {
 	page, data := page(), newSource()
+	tiny := []byte(`{"ok":true}`)
 	mux := http.NewServeMux()
 	mux.HandleFunc("/{$}", func(w http.ResponseWriter, _ *http.Request) {
 		send(w, "text/html; charset=UTF-8", page)
 	})
 	mux.HandleFunc("/tiny", func(w http.ResponseWriter, _ *http.Request) {
-		send(w, "application/json", []byte(`{"ok":true}`))
+		send(w, "application/json", tiny)
 	})
+	mux.HandleFunc("/late/{ms}", func(w http.ResponseWriter, r *http.Request) { late(w, r, tiny) })
 	mux.HandleFunc(ObjectPath, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Repr-Digest", "sha-256=:"+ObjectSHA256+":")
 		serve(w, r, data.object(ObjectSize))
@@ -57,6 +60,23 @@ func newHandler(cfg Config) http.Handler {
 		addFaults(mux, data)
 	}
 	return mux
+}
+
+// maxLate bounds how late an answer may be.
+const maxLate = 10_000
+
+// late answers after a number of milliseconds, as an origin far away does.
+func late(w http.ResponseWriter, r *http.Request, body []byte) {
+	ms, err := strconv.Atoi(r.PathValue("ms"))
+	if err != nil || ms < 0 || ms > maxLate {
+		http.Error(w, fmt.Sprintf("want a time from 0 to %d ms", maxLate), http.StatusBadRequest)
+		return
+	}
+	select {
+	case <-time.After(time.Duration(ms) * time.Millisecond):
+		send(w, "application/json", body)
+	case <-r.Context().Done():
+	}
 }
 
 // sized serves /bytes/N under any prefix.

@@ -94,6 +94,10 @@ func TestPaths(t *testing.T) {
 		{"/status/99", 400, 0},
 		{"/nothing", 404, -1},
 		{"/fault/half", 404, -1},
+		{"/late/1", 200, 11},
+		{"/late/-1", 400, -1},
+		{"/late/10001", 400, -1},
+		{"/late/x", 400, -1},
 	}
 	for _, tt := range tests {
 		w := get(u.Handler(), tt.path)

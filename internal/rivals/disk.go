@@ -1,0 +1,129 @@
+package rivals
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"regexp"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// Fio is one job of fio with the engine psync: pread(2) and pwrite(2) from one
+// thread, which is what the guest binary does.
+type Fio struct {
+	File   string
+	RW     string // read, write, randread, randwrite
+	Block  string // 4k, 1m
+	Size   int64
+	Count  int  // accesses; 0: the whole file once
+	Sync   bool // fdatasync after every write, else one fsync at the end
+	Cached bool // leave the page cache alone, for a number of seconds
+}
+
+// args are those of the job, without a job file.
+func (f Fio) args() []string {
+	args := []string{
+		"fio", "--name=job", "--output-format=json", "--ioengine=psync", "--filename=" + f.File, "--rw=" + f.RW,
+		"--bs=" + f.Block, fmt.Sprint("--size=", f.Size), "--fallocate=none",
+	}
+	if f.Count > 0 {
+		args = append(args, fmt.Sprint("--number_ios=", f.Count))
+	}
+	switch {
+	case f.Cached:
+		args = append(args, "--invalidate=0", "--pre_read=1", "--time_based", "--runtime=2")
+	default:
+		args = append(args, "--invalidate=1")
+	}
+	switch {
+	case f.RW == "read", f.RW == "randread":
+		args = append(args, "--readonly")
+	case f.Sync:
+		args = append(args, "--fdatasync=1")
+	default:
+		args = append(args, "--end_fsync=1")
+	}
+	return args
+}
+
+// fioResult is the part of fio's JSON that is read.
+type fioResult struct {
+	Jobs []struct {
+		Read, Write struct {
+			IOPS  float64 `json:"iops"`
+			Bytes float64 `json:"bw_bytes"` // per second
+		}
+	}
+}
+
+// IOPS measures accesses per second.
+func (f Fio) IOPS(ctx context.Context) (float64, error) {
+	r, err := f.run(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return r.Jobs[0].Read.IOPS + r.Jobs[0].Write.IOPS, nil // one of them is 0
+}
+
+// Rate measures bytes per second.
+func (f Fio) Rate(ctx context.Context) (float64, error) {
+	r, err := f.run(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return r.Jobs[0].Read.Bytes + r.Jobs[0].Write.Bytes, nil
+}
+
+func (f Fio) run(ctx context.Context) (r fioResult, err error) {
+	out, err := run(ctx, nil, f.args()...)
+	if err != nil {
+		return r, err
+	}
+	if err := json.Unmarshal([]byte(out), &r); err != nil {
+		return r, fmt.Errorf("reading fio's answer: %w", err)
+	}
+	if len(r.Jobs) != 1 {
+		return r, fmt.Errorf("fio answered for %d jobs instead of one", len(r.Jobs))
+	}
+	return r, nil
+}
+
+// DD copies a file with dd in blocks of 1 MiB. With From it writes To and
+// ends with fdatasync, else it reads To.
+type DD struct{ From, To string }
+
+var ddLine = regexp.MustCompile(`(\d+) bytes .* copied, ([0-9.e+-]+) s`)
+
+// Rate measures bytes per second; a file that is read is cold.
+func (d DD) Rate(ctx context.Context) (float64, error) {
+	argv := []string{"dd", "bs=1M", "if=" + d.From, "of=" + d.To, "conv=fdatasync"}
+	if d.From == "" {
+		if err := dropCaches(); err != nil {
+			return 0, err
+		}
+		argv = []string{"dd", "bs=1M", "if=" + d.To, "of=/dev/null"}
+	}
+	_, complaints, err := run2(ctx, []string{"LC_ALL=C"}, argv...)
+	if err != nil {
+		return 0, err
+	}
+	m := ddLine.FindStringSubmatch(complaints)
+	if m == nil {
+		return 0, fmt.Errorf("dd said %q", complaints)
+	}
+	bytes, err1 := strconv.ParseFloat(m[1], 64)
+	seconds, err2 := strconv.ParseFloat(m[2], 64)
+	if err1 != nil || err2 != nil || seconds <= 0 {
+		return 0, fmt.Errorf("dd said %q", complaints)
+	}
+	return bytes / seconds, nil
+}
+
+// dropCaches empties the page cache, as root may.
+func dropCaches() error {
+	unix.Sync()
+	return os.WriteFile("/proc/sys/vm/drop_caches", []byte("3\n"), 0)
+}
