@@ -34,7 +34,8 @@ var ErrReadOnly = errors.New("only reading is allowed")
 // Query runs one reading statement: SELECT, WITH, VALUES, EXPLAIN, or one of
 // the pragmas that only tell. The time limit is that of the context.
 func (d *DB) Query(ctx context.Context, query string, limits QueryLimits) (*Result, error) {
-	if err := checkQuery(query); err != nil {
+	st, err := checkQuery(query)
+	if err != nil {
 		return nil, err
 	}
 	if limits.Rows <= 0 {
@@ -52,7 +53,7 @@ func (d *DB) Query(ctx context.Context, query string, limits QueryLimits) (*Resu
 	if err := setLimits(conn); err != nil {
 		return nil, err
 	}
-	rows, err := conn.QueryContext(ctx, query)
+	rows, err := conn.QueryContext(ctx, st.atOnce(limits.Rows+1))
 	if err != nil {
 		return nil, queryError(ctx, err)
 	}
@@ -62,6 +63,17 @@ func (d *DB) Query(ctx context.Context, query string, limits QueryLimits) (*Resu
 		return nil, queryError(ctx, err)
 	}
 	return res, nil
+}
+
+// atOnce is the statement with all its work, of at most so many rows, done
+// before the first row is there. The driver interrupts a statement that is on
+// its way to its first row, and none that is on its way to the next.
+func (s statement) atOnce(rows int) string {
+	switch s.verb() {
+	case "SELECT", "VALUES":
+		return fmt.Sprintf("WITH result AS MATERIALIZED (SELECT * FROM (%s\n) LIMIT %d) SELECT * FROM result", s.text, rows)
+	}
+	return s.text
 }
 
 func collect(rows *sql.Rows, limits QueryLimits) (*Result, error) {
@@ -137,11 +149,12 @@ func pragmasWithArgument() []string {
 // checkQuery refuses what is not one reading statement. SQLite itself refuses
 // to write, for file and connection are read-only; this keeps a statement from
 // changing that, and from opening other files.
-func checkQuery(query string) error {
-	words, err := scanStatement(query)
+func checkQuery(query string) (statement, error) {
+	st, err := scanStatement(query)
 	if err != nil {
-		return err
+		return st, err
 	}
+	words := st.words
 	// Some pragmas act as soon as they are compiled, explained or not.
 	if len(words) > 1 && strings.EqualFold(words[0], "EXPLAIN") {
 		words = words[1:]
@@ -149,13 +162,14 @@ func checkQuery(query string) error {
 			words = words[2:]
 		}
 	}
-	switch strings.ToUpper(words[0]) {
+	switch verb := (statement{words: words}).verb(); verb {
 	case "SELECT", "WITH", "VALUES":
-		return nil
+		return st, nil
 	case "PRAGMA":
-		return checkPragma(words[1:])
+		return st, checkPragma(words[1:])
+	default:
+		return st, fmt.Errorf("query: %w: SELECT, WITH, VALUES, EXPLAIN and pragmas that only tell, not %s", ErrReadOnly, verb)
 	}
-	return fmt.Errorf("query: %w: SELECT, WITH, VALUES, EXPLAIN and pragmas that only tell, not %s", ErrReadOnly, strings.ToUpper(words[0]))
 }
 
 // checkPragma takes the words behind PRAGMA.

@@ -5,12 +5,20 @@ import (
 	"strings"
 )
 
-// scanStatement returns the tokens of the one statement in query: names and
-// numbers, quoted texts, and every other character by itself; no comments. A
-// second statement is an error: the driver would run it too.
-func scanStatement(query string) ([]string, error) {
+// A statement is the one statement of a query: its text without what stands
+// around it, and its tokens: names and numbers, quoted texts, and every other
+// character by itself; no comments.
+type statement struct {
+	text  string
+	words []string
+}
+
+// scanStatement finds the statement of a query. A second one is an error: the
+// driver would run it too.
+func scanStatement(query string) (statement, error) {
 	var words []string
 	ended := false
+	begin, end := 0, 0
 	for rest := query; ; {
 		rest = skipBlank(rest)
 		if rest == "" {
@@ -23,15 +31,42 @@ func scanStatement(query string) ([]string, error) {
 		case token == ";":
 			ended = ended || len(words) > 0
 		case ended:
-			return nil, errors.New("query: one statement only; there is more after the semicolon")
+			return statement{}, errors.New("query: one statement only; there is more after the semicolon")
 		default:
+			end = len(query) - len(rest)
+			if len(words) == 0 {
+				begin = end - n
+			}
 			words = append(words, token)
 		}
 	}
 	if len(words) == 0 {
-		return nil, errors.New("query: no statement")
+		return statement{}, errors.New("query: no statement")
 	}
-	return words, nil
+	return statement{query[begin:end], words}, nil
+}
+
+// verb is what the statement does, in capitals: behind the tables of a WITH it
+// is the first verb outside parentheses.
+func (s statement) verb() string {
+	first := strings.ToUpper(s.words[0])
+	if first != "WITH" {
+		return first
+	}
+	depth := 0
+	for _, word := range s.words {
+		switch word = strings.ToUpper(word); word {
+		case "(":
+			depth++
+		case ")":
+			depth--
+		case "SELECT", "VALUES", "INSERT", "REPLACE", "UPDATE", "DELETE":
+			if depth == 0 {
+				return word
+			}
+		}
+	}
+	return first // SQLite will say what is missing
 }
 
 // skipBlank drops blanks and comments from the front.
