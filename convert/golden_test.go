@@ -23,3 +23,12 @@ func golden(t *testing.T, path string, have []byte) {
 	require.NoError(t, err, "make it with -update")
 	assert.Equal(t, string(want), string(have))
 }
+
+// readFixture returns one of the documents in Capsem's shapes, or the text
+// that it was imported as.
+func readFixture(t testing.TB, name string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("testdata", "capsem", name))
+	require.NoError(t, err)
+	return data
+}
