@@ -56,13 +56,13 @@ var ErrNoArtifact = errors.New("not found")
 func (a Artifact) Find(ctx context.Context, notify func(what string)) (string, error) {
 	path, err := a.find(ctx, notify)
 	if err == nil && a.arch != "" {
-		err = a.fits(path)
+		err = a.Fits(path)
 	}
 	return path, err
 }
 
-// fits checks that a program is for Linux on the architecture it is wanted for.
-func (a Artifact) fits(path string) error {
+// Fits checks that a program is for Linux on the architecture of For.
+func (a Artifact) Fits(path string) error {
 	f, err := elf.Open(path)
 	if err != nil {
 		return fmt.Errorf("%s is no program for Linux on %s: %w", path, a.arch, err)
