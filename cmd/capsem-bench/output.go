@@ -94,7 +94,7 @@ func writeFileAtomic(name string, data []byte) (err error) {
 	return os.Rename(f.Name(), name)
 }
 
-// maxText bounds the text of one boot: a round of everything is some 40 kB.
+// maxText bounds the text of one boot: a round of everything is some 20 kB.
 const maxText = 256 << 20
 
 var errTooMuch = fmt.Errorf("the guest printed more than %d MiB", maxText>>20)

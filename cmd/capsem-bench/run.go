@@ -67,7 +67,9 @@ type opened interface {
 
 // sandboxes are the values of --sandbox; the first is the default.
 func (a *app) sandboxes() []sandboxKind {
-	return []sandboxKind{}
+	return []sandboxKind{
+		a.localSandbox(),
+	}
 }
 
 // runOptions are the flags of run.

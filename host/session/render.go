@@ -132,7 +132,7 @@ func (r *renderer) domains(domains []DomainUsage) {
 	if len(domains) == 0 {
 		return
 	}
-	head := []string{"domain", "count", "allowed", "denied", "errors", "received", "avg_ms", "p95_ms"}
+	head := []string{"domain", "count", "allowed", "denied", "error", "received", "avg_ms", "p95_ms"}
 	// A benchmark sends nothing, and the room is better used for names.
 	sent := slices.ContainsFunc(domains, func(d DomainUsage) bool { return d.Sent > 0 })
 	if sent {
