@@ -175,7 +175,11 @@ func (p *reader) finish() *Report {
 			p.order = append(p.order, st)
 		}
 	}
+	parents := p.parents()
 	for _, st := range p.order {
+		if parents[st] {
+			continue
+		}
 		settle(st)
 		p.rep.Ops = append(p.rep.Ops, st.res)
 	}
@@ -197,6 +201,25 @@ func (p *reader) finish() *Report {
 		p.warn("the run is incomplete: %s %s", rep.End.Status, rep.End.Reason)
 	}
 	return p.rep
+}
+
+// parents finds the benchmarks that are known only because testing reports
+// them failed or skipped together with what they are made of:
+// "--- FAIL: BenchmarkDisk" after "--- FAIL: BenchmarkDisk/op=seq_read".
+func (p *reader) parents() map[*state]bool {
+	out := make(map[*state]bool)
+	for name := range p.byName {
+		for i := len(name) - 1; i > 0; i-- {
+			if name[i] != '/' {
+				continue
+			}
+			st, ok := p.byName[name[:i]]
+			if ok && st.status == "" && st.res.Rounds == 0 && len(st.res.Samples) == 0 {
+				out[st] = true
+			}
+		}
+	}
+	return out
 }
 
 func place(rank map[string]int, r *Result) int {

@@ -1,0 +1,220 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// A trial is the command run in a directory of its own, with a home and a
+// directory for temporary files that must be empty in the end.
+type trial struct {
+	dir, tmp, bin string
+	env           []string
+	cmd           *exec.Cmd
+	stdout        bytes.Buffer
+	stderr        lockedBuffer
+}
+
+// marker is in the environment of every process of a trial.
+const marker = "CAPSEM_BENCH_TRIAL="
+
+func newTrial(t *testing.T, env ...string) *trial {
+	t.Helper()
+	self, err := os.Executable()
+	require.NoError(t, err)
+	tr := &trial{dir: t.TempDir(), tmp: t.TempDir(), bin: t.TempDir()}
+	require.NoError(t, os.Symlink(self, filepath.Join(tr.bin, "capsem-bench")))
+	tr.env = append([]string{
+		"HOME=" + t.TempDir(), "TMPDIR=" + tr.tmp, "PATH=" + tr.bin + ":/usr/bin:/bin", marker + tr.dir,
+		"CAPSEM_BENCH_TEST=" + guestBinary(t), "CAPSEM_GUEST=" + guestTools(t), "CAPSEM_BENCH_SIZE_MB=16",
+	}, env...)
+	return tr
+}
+
+// program puts a shell script into the PATH of the trial.
+func (tr *trial) program(t *testing.T, name, script string) string {
+	t.Helper()
+	path := filepath.Join(tr.bin, name)
+	require.NoError(t, os.WriteFile(path, []byte("#!/bin/sh\n"+script+"\n"), 0o755))
+	return path
+}
+
+func (tr *trial) start(t *testing.T, args ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	t.Cleanup(cancel)
+	tr.cmd = exec.CommandContext(ctx, filepath.Join(tr.bin, "capsem-bench"), args...)
+	tr.cmd.Env, tr.cmd.Dir, tr.cmd.Stderr = tr.env, tr.dir, &tr.stderr
+	if tr.cmd.Stdout == nil {
+		tr.cmd.Stdout = &tr.stdout
+	}
+	require.NoError(t, tr.cmd.Start())
+}
+
+// wait waits for the command and for all it started.
+func (tr *trial) wait(t *testing.T) (status int) {
+	t.Helper()
+	_ = tr.cmd.Wait()
+	assert.Eventually(t, func() bool { return len(tr.processes(t)) == 0 }, 5*time.Second, 10*time.Millisecond,
+		"processes left: %v", tr.processes(t))
+	entries, err := os.ReadDir(tr.tmp)
+	require.NoError(t, err)
+	assert.Empty(t, entries, "temporary files left")
+	return tr.cmd.ProcessState.ExitCode()
+}
+
+func (tr *trial) run(t *testing.T, args ...string) (status int) {
+	t.Helper()
+	tr.start(t, args...)
+	return tr.wait(t)
+}
+
+// processes lists what runs with the marker of the trial.
+func (tr *trial) processes(t *testing.T) (out []string) {
+	t.Helper()
+	files, err := filepath.Glob("/proc/[0-9]*/environ")
+	require.NoError(t, err)
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err == nil && bytes.Contains(text, []byte(marker+tr.dir+"\x00")) {
+			out = append(out, filepath.Dir(f))
+		}
+	}
+	return out
+}
+
+// results returns the names of what is in the results directories, "" for
+// the directory itself.
+func (tr *trial) results(t *testing.T) (out []string) {
+	t.Helper()
+	dirs, err := os.ReadDir(filepath.Join(tr.dir, resultsDir))
+	require.NoError(t, err)
+	for _, d := range dirs {
+		assert.Regexp(t, `^\d{8}-\d{6}-[0-9a-f]{4}$`, d.Name())
+		files, err := os.ReadDir(filepath.Join(tr.dir, resultsDir, d.Name()))
+		require.NoError(t, err)
+		for _, f := range files {
+			out = append(out, f.Name())
+		}
+	}
+	return out
+}
+
+// A document is what the tests look at in the JSON.
+type document struct {
+	Additions struct {
+		Complete bool                `json:"complete"`
+		Ended    string              `json:"ended"`
+		Missing  []string            `json:"missing"`
+		Ops      map[string]opStatus `json:"ops"`
+	} `json:"capsem_bench"`
+}
+
+type opStatus struct {
+	Status string `json:"status"`
+	Reason string `json:"reason"`
+	Rounds int    `json:"rounds"`
+}
+
+func (tr *trial) document(t *testing.T) (doc document) {
+	t.Helper()
+	require.NoError(t, json.Unmarshal(tr.stdout.Bytes(), &doc), "%s\n%s", tr.stdout.String(), tr.stderr.String())
+	return doc
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(b)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// start is the line that announces an operation.
+func start(op string) string { return `"type":"start","op":"` + op + `"` }
+
+// A signal in any category ends the command with what there is: a document
+// that names what is missing, status 130, and nothing left behind.
+func TestInterrupt(t *testing.T) {
+	for _, tt := range []struct {
+		categories, seen, id string
+		signal               syscall.Signal
+		missing              string
+	}{
+		{"disk startup", start("Disk/op=seq_write/size=16MiB"), "disk/seq_write", syscall.SIGINT, "startup/codex"},
+		{"rootfs", start("Rootfs/op=seq_read"), "rootfs/seq_read", syscall.SIGTERM, "rootfs/rand_read_4k"},
+		{"startup", start("Startup/cli=python3"), "startup/python3", syscall.SIGINT, "startup/node"},
+		{"http throughput", start("HTTP/n=1000000/c=4"), "http/get", syscall.SIGTERM, "throughput/get"},
+		{"throughput startup", start("Throughput"), "throughput/get", syscall.SIGINT, "startup/python3"},
+		{"snapshot", start("Snapshot/files=10/op=create"), "snapshot/10/create", syscall.SIGTERM, "snapshot/500/delete"},
+	} {
+		t.Run(tt.id, func(t *testing.T) {
+			tr := newTrial(t, "CAPSEM_BENCH_HTTP_N=1000000", "CAPSEM_BENCH_HTTP_C=4")
+			tr.program(t, "python3", "sleep 300 & sleep 300")
+			tr.start(t, append([]string{"run", "-v", "--count", "500"}, strings.Fields(tt.categories)...)...)
+			require.Eventually(t, func() bool { return strings.Contains(tr.stderr.String(), tt.seen) }, 30*time.Second, 5*time.Millisecond)
+			require.NoError(t, tr.cmd.Process.Signal(tt.signal))
+			assert.Equal(t, exitInterrupted, tr.wait(t), tr.stderr.String())
+			doc := tr.document(t).Additions
+			assert.False(t, doc.Complete)
+			assert.Equal(t, "interrupted", doc.Ended)
+			assert.Equal(t, "failed", doc.Ops[tt.id].Status)
+			assert.Equal(t, "interrupted by SIGINT", doc.Ops[tt.id].Reason)
+			assert.Contains(t, doc.Missing, tt.missing)
+			assert.Equal(t, "missing", doc.Ops[tt.missing].Status)
+			assert.Equal(t, []string{jsonName, textName, sessionName}, tr.results(t))
+			assert.Contains(t, tr.stderr.String(), "capsem-bench: interrupted; the results are incomplete\n")
+		})
+	}
+}
+
+// An interrupt before anything was measured leaves nothing at all.
+func TestInterruptBeforeStart(t *testing.T) {
+	tr := newTrial(t)
+	tr.env = append(tr.env, "CAPSEM_BENCH_TEST="+tr.program(t, "guest", "echo ready >&2; trap 'exit 130' INT; while :; do sleep 0.05; done"))
+	tr.start(t, "run", "startup")
+	require.Eventually(t, func() bool { return len(tr.processes(t)) > 1 }, time.Minute, time.Millisecond)
+	require.NoError(t, tr.cmd.Process.Signal(os.Interrupt))
+	assert.Equal(t, exitInterrupted, tr.wait(t))
+	assert.Empty(t, tr.stdout.String())
+	assert.Empty(t, tr.results(t))
+}
+
+// A reader that goes away costs the document on standard output and nothing
+// else.
+func TestStandardOutputClosed(t *testing.T) {
+	tr := newTrial(t)
+	r, w, err := os.Pipe()
+	require.NoError(t, err)
+	require.NoError(t, r.Close())
+	self := filepath.Join(tr.bin, "capsem-bench")
+	tr.cmd = exec.CommandContext(t.Context(), self, "run", "startup")
+	tr.cmd.Env, tr.cmd.Dir, tr.cmd.Stdout, tr.cmd.Stderr = tr.env, tr.dir, w, &tr.stderr
+	require.NoError(t, tr.cmd.Start())
+	require.NoError(t, w.Close())
+	assert.Equal(t, exitUnfit, tr.wait(t))
+	assert.Contains(t, tr.stderr.String(), "capsem-bench: standard output was closed before everything was written\n")
+	assert.Contains(t, tr.stderr.String(), "CLI Cold Start Latency")
+	assert.Equal(t, []string{jsonName, textName, sessionName}, tr.results(t))
+}

@@ -1,0 +1,68 @@
+package convert
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/capsem/capsem-bench/internal/record"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// testing reports a benchmark as failed with each of its parts that did; it
+// is no operation of its own.
+func TestParentsAreNoOperations(t *testing.T) {
+	rep, err := Read(strings.NewReader(`--- FAIL: BenchmarkHTTP/n=50/c=5
+#capsem {"type":"status","op":"HTTP/n=50/c=5","status":"failed","reason":"interrupted by SIGINT"}
+--- FAIL: BenchmarkHTTP
+--- FAIL: BenchmarkOther/a=1/b=2
+--- FAIL: BenchmarkOther/a=1
+--- FAIL: BenchmarkOther
+--- FAIL: BenchmarkThroughput
+`), "text")
+	require.NoError(t, err)
+	var names []string
+	for _, res := range rep.Ops {
+		names = append(names, res.Op.Name)
+		assert.Equal(t, record.Failed, res.Status)
+	}
+	assert.Equal(t, []string{"HTTP/n=50/c=5", "Throughput", "Other/a=1/b=2"}, names)
+}
+
+// Several texts are one measurement, and one of them without an end makes it
+// incomplete.
+func TestReadAll(t *testing.T) {
+	run := func(end string) string {
+		return `#capsem {"type":"run","schema":"capsem-bench.text/1","expected":["Throughput"]}
+BenchmarkThroughput 1 100 ns/op
+#capsem {"type":"status","op":"Throughput","status":"ok"}
+` + end
+	}
+	ok := `#capsem {"type":"end","elapsed_ns":5,"status":"ok"}` + "\n"
+	interrupted := `#capsem {"type":"end","elapsed_ns":5,"status":"interrupted"}` + "\n"
+	for _, tt := range []struct {
+		name, first, second string
+		complete            bool
+		warning             string
+	}{
+		{"both end", ok, ok, true, ""},
+		{"first cut", "", ok, false, "two:1: the run before this one has no end line: it is incomplete"},
+		{"second cut", ok, "", false, "one: no end line: the run is incomplete"},
+		{"first interrupted", interrupted, ok, false, "one: the run is incomplete: interrupted "},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			rep, err := ReadAll(Source{"one", strings.NewReader(run(tt.first))}, Source{"two", strings.NewReader(run(tt.second))})
+			require.NoError(t, err)
+			assert.Equal(t, tt.complete, rep.Complete())
+			require.Len(t, rep.Ops, 1)
+			assert.Equal(t, 2, rep.Ops[0].Rounds)
+			if tt.warning == "" {
+				assert.Empty(t, rep.Warnings)
+				assert.Equal(t, int64(10), rep.End.ElapsedNS)
+			} else {
+				require.NotEmpty(t, rep.Warnings)
+				assert.Equal(t, tt.warning, rep.Warnings[0].String())
+			}
+		})
+	}
+}
