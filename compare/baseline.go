@@ -38,7 +38,7 @@ func Promotable(s *Side) []string {
 	}
 	for _, op := range collect(s.Boots, nil) {
 		for _, unit := range op.primary() {
-			got := sample(op.old, unit)
+			got := sample(op.old, readings(op.old, unit), unit)
 			if got.Bad > 0 {
 				add("%s: %s in %s: %s", op.key, got.Status, plural(got.Bad, "boot"), got.Reason)
 			}

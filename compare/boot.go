@@ -47,6 +47,12 @@ func ReadBoots(r io.Reader, name string) (boots []Boot, notes []string, err erro
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading %s: %w", name, err)
 	}
+	return ParseBoots(data, name)
+}
+
+// ParseBoots is ReadBoots of an input that was read already; the boots keep
+// it.
+func ParseBoots(data []byte, name string) (boots []Boot, notes []string, err error) {
 	if len(data) > maxInput {
 		return nil, nil, fmt.Errorf("%s: larger than %d MiB", name, maxInput>>20)
 	}
@@ -56,7 +62,7 @@ func ReadBoots(r io.Reader, name string) (boots []Boot, notes []string, err erro
 		if err != nil {
 			return nil, nil, err
 		}
-		boot, err := readBoot(text.Bytes(), name)
+		boot, err := readBoot(text.Bytes(), name, convert.Read)
 		boot.Imported = true
 		return []Boot{boot}, prefix(name, notes), err
 	}
@@ -66,7 +72,7 @@ func ReadBoots(r io.Reader, name string) (boots []Boot, notes []string, err erro
 		if len(texts) > 1 {
 			part = fmt.Sprintf("%s (boot %d)", name, i+1)
 		}
-		boot, err := readBoot(text, part)
+		boot, err := readBoot(text, part, convert.ReadResults)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -78,8 +84,9 @@ func ReadBoots(r io.Reader, name string) (boots []Boot, notes []string, err erro
 	return boots, notes, nil
 }
 
-func readBoot(text []byte, name string) (Boot, error) {
-	rep, err := convert.Read(bytes.NewReader(text), name)
+// readBoot reads one boot with the given reader of package convert.
+func readBoot(text []byte, name string, read func(io.Reader, string) (*convert.Report, error)) (Boot, error) {
+	rep, err := read(bytes.NewReader(text), name)
 	if err != nil {
 		return Boot{}, err
 	}

@@ -69,6 +69,8 @@ func (j *judge) findings() {
 			f.Primary = slices.Contains(primary, unit)
 			f.oneOfMany = len(primary) > 1
 			f.Duplicate = !f.Primary && duplicates(unit)
+			f.old, f.new = readings(op.old, unit), readings(op.new, unit)
+			f.Old, f.New = sample(op.old, f.old, unit), sample(op.new, f.new, unit)
 			j.c.Findings = append(j.c.Findings, f)
 			j.classify(f, op, diffs)
 		}
@@ -119,7 +121,6 @@ func (op *opBoots) units(primary []string) []string {
 func (j *judge) finding(op *opBoots, unit string) *Finding {
 	f := &Finding{
 		Op: op.key, Category: op.category, Unit: unit, Better: better(unit),
-		Old: sample(op.old, unit), New: sample(op.new, unit),
 		Shift: math.NaN(), Lo: math.NaN(), Hi: math.NaN(), P: math.NaN(), Adjusted: math.NaN(), Smallest: math.Inf(1),
 	}
 	f.Budget = j.opt.Policy.budget(f)
@@ -128,14 +129,13 @@ func (j *judge) finding(op *opBoots, unit string) *Finding {
 }
 
 // sample sums up one side.
-func sample(obs []observation, unit string) Sample {
+func sample(obs []observation, read []reading, unit string) Sample {
 	s := Sample{Status: record.OK}
 	var values []float64
-	for _, o := range obs {
-		v, ok := value(o.res, unit)
+	for i, o := range obs {
 		switch {
-		case ok:
-			values = append(values, v)
+		case read[i].ok:
+			values = append(values, read[i].value)
 			continue
 		case o.res.Status == record.Skipped:
 			s.Skipped++
@@ -264,11 +264,9 @@ func doubts(old, new []observation) []string {
 
 // judgement chooses the rule and fills in the effect.
 func (j *judge) judgement(f *Finding, op *opBoots) {
-	old, new := allRounds(op.old, f.Unit), allRounds(op.new, f.Unit)
 	f.Judged = ByRank
-	f.Linear = f.Old.Boots+f.New.Boots > 0 && slices.ContainsFunc(slices.Concat(old, new), func(v float64) bool { return v <= 0 })
-	if f.Linear {
-		f.Judged = ByRaw
+	if slices.ContainsFunc(slices.Concat(f.old, f.new), func(r reading) bool { return r.ok && r.value <= 0 }) {
+		f.Linear, f.Judged = true, ByRaw
 	}
 	sign := 1.0
 	if f.Better == catalogue.Higher {
@@ -276,21 +274,27 @@ func (j *judge) judgement(f *Finding, op *opBoots) {
 	}
 	delta := sign * (f.New.Median - f.Old.Median)
 	switch {
-	case isCount(f.Unit) && constant(old) && constant(new):
+	case !f.Primary:
+	case isCount(f.Unit) && constant(op.old, f.Unit) && constant(op.new, f.Unit):
 		f.Judged, f.Linear = ByCount, true
 		f.Shift, f.Lo, f.Hi = delta, delta, delta
 		f.Smallest = f.Budget
-	case isTime(f.Unit) && delta != 0 && math.Abs(delta) <= tick(old, new, op):
+	case isTime(f.Unit) && delta != 0 && math.Abs(delta) <= tick(op, f.Unit):
 		f.Judged = ByClock
 	}
-	f.strata = j.split(op, f)
-	if f.Judged == ByCount {
+	switch {
+	case f.Judged == ByCount:
+		return
+	case !f.Primary && f.Linear:
+		f.Shift = delta
+		return
+	case !f.Primary:
+		f.Shift = sign * math.Log(f.New.Median/f.Old.Median)
 		return
 	}
+	f.strata = j.split(f)
 	f.Shift = Shift(f.strata)
-	if f.Primary {
-		f.Lo, f.Hi = j.rk.Interval(f.strata, 0.95)
-	}
+	f.Lo, f.Hi = j.rk.Interval(f.strata, 0.95)
 	if f.Judged == ByClock {
 		f.Smallest = math.Max(f.Budget, math.Abs(delta/f.Old.Median))
 		return
@@ -314,17 +318,16 @@ func allRounds(obs []observation, unit string) []float64 {
 }
 
 // split sorts a metric's values by stage and side.
-func (j *judge) split(op *opBoots, f *Finding) []Stratum {
+func (j *judge) split(f *Finding) []Stratum {
 	out := make([]Stratum, max(1, len(j.stages)))
-	fill := func(obs []observation, to func(*Stratum) *[]float64) {
-		for _, o := range obs {
-			v, ok := value(o.res, f.Unit)
-			if !ok {
+	fill := func(read []reading, to func(*Stratum) *[]float64) {
+		for _, r := range read {
+			if !r.ok {
 				continue
 			}
-			at := 0
+			at, v := 0, r.value
 			if len(j.stages) > 1 {
-				at = slices.Index(j.stages, stageOf(*o.boot))
+				at = slices.Index(j.stages, stageOf(*r.boot))
 			}
 			if !f.Linear {
 				v = math.Log(v)
@@ -336,7 +339,7 @@ func (j *judge) split(op *opBoots, f *Finding) []Stratum {
 			*side = append(*side, v)
 		}
 	}
-	fill(op.old, func(s *Stratum) *[]float64 { return &s.Old })
-	fill(op.new, func(s *Stratum) *[]float64 { return &s.New })
+	fill(f.old, func(s *Stratum) *[]float64 { return &s.Old })
+	fill(f.new, func(s *Stratum) *[]float64 { return &s.New })
 	return out
 }

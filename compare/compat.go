@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/capsem/capsem-bench/convert"
+	"github.com/capsem/capsem-bench/internal/catalogue"
 	"github.com/capsem/capsem-bench/internal/record"
 )
 
@@ -227,10 +228,11 @@ func opDifferences(old, new []observation) []Difference {
 		out = append(out, Difference{"workload", Refuses, "the concurrency is not stated, so it is not known to be the same"})
 	}
 	add("largest file", Doubts, func(o observation) string {
-		if len(o.res.Samples) == 0 || o.res.Op.ID != "rootfs/seq_read" {
+		cat := o.boot.Categories[catalogue.Rootfs]
+		if cat == nil || o.res.Op.ID != "rootfs/seq_read" {
 			return ""
 		}
-		return path.Base(o.res.Samples[0].File) + " of " + count(o.res.Samples[0].Bytes) + " B"
+		return path.Base(cat.LargestFile) + " of " + count(cat.LargestFileSize) + " B"
 	})
 	return out
 }

@@ -18,7 +18,8 @@ func isCount(unit string) bool {
 }
 
 // constant reports whether at least two rounds all have one value.
-func constant(v []float64) bool {
+func constant(obs []observation, unit string) bool {
+	v := allRounds(obs, unit)
 	return len(v) > 1 && !slices.ContainsFunc(v, func(x float64) bool { return x != v[0] })
 }
 
@@ -30,14 +31,14 @@ const (
 // tick returns the resolution of the times in ns, 0 where it does not matter:
 // that of Capsem's JSON, or the largest time that divides all values. Two
 // different values always have a divisor, so it takes three.
-func tick(old, new []float64, op *opBoots) float64 {
+func tick(op *opBoots, unit string) float64 {
 	var least float64
 	for _, o := range slices.Concat(op.old, op.new) {
 		if o.boot.Imported && o.boot.Run != nil && o.boot.Run.Source != "" {
-			least = capsemTick
+			least = max(least, capsemTick/shares(o))
 		}
 	}
-	all := slices.Concat(old, new)
+	all := slices.Concat(allRounds(op.old, unit), allRounds(op.new, unit))
 	slices.Sort(all)
 	all = slices.Compact(all)
 	if len(all) < 3 {
@@ -54,6 +55,15 @@ func tick(old, new []float64, op *opBoots) float64 {
 		return least
 	}
 	return max(least, float64(divisor))
+}
+
+// shares is by how many operations a time of Capsem's JSON was divided: of
+// accesses it has the time of all, of the rest that of one.
+func shares(o observation) float64 {
+	if _, rate := o.res.Values["iops"]; !rate || len(o.res.Samples) == 0 {
+		return 1
+	}
+	return float64(max(o.res.Samples[0].Count, 1))
 }
 
 func plural(n int, noun string) string {

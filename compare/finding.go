@@ -74,7 +74,8 @@ type Finding struct {
 
 	// Shift is the effect with its 95 % interval: the log of new to old,
 	// turned so that larger is worse, or the plain difference where the
-	// values are Linear. NaN without values on both sides.
+	// values are Linear. NaN without values on both sides. Of a metric that
+	// is not primary it is that of the medians, without an interval.
 	Shift, Lo, Hi float64
 	Linear        bool
 	// P is the one-sided p-value of "slower", Adjusted that over all metrics;
@@ -96,10 +97,11 @@ type Finding struct {
 
 	oneOfMany bool // the op has several primary metrics
 
-	item   *Item
-	strata []Stratum
-	worse  bool // over budget and significant, in either direction
-	better bool
+	item     *Item
+	old, new []reading
+	strata   []Stratum
+	worse    bool // over budget and significant, in either direction
+	better   bool
 }
 
 // Key names the metric: the op, and the unit where the op has several

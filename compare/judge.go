@@ -2,7 +2,6 @@ package compare
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -87,7 +86,6 @@ func Judge(old, new *Side, opt Options) (*Comparison, error) {
 	j.c.Forced = opt.Force && j.c.Refused() != nil
 	j.stages = stageNumbers(slices.Concat(j.old, j.new))
 	j.labels()
-	j.machines()
 	j.findings()
 	j.plan()
 	j.looks()
@@ -165,22 +163,6 @@ func (j *judge) labels() {
 				break
 			}
 		}
-	}
-}
-
-// machines states a doubt where the host said that it was unfit to measure.
-func (j *judge) machines() {
-	unfit, example := 0, ""
-	for _, b := range slices.Concat(j.old, j.new) {
-		for _, m := range b.Machine {
-			if len(m.Unfit) > 0 {
-				unfit, example = unfit+1, m.Unfit[0]
-				break
-			}
-		}
-	}
-	if unfit > 0 {
-		j.c.Doubts = append(j.c.Doubts, fmt.Sprintf("%s measured on an unfit machine, as %s", plural(unfit, "boot"), example))
 	}
 }
 

@@ -16,6 +16,22 @@ type observation struct {
 	res  *convert.Result
 }
 
+// reading is the value of one metric in one boot; ok is false without one.
+type reading struct {
+	boot  *Boot
+	value float64
+	ok    bool
+}
+
+func readings(obs []observation, unit string) []reading {
+	out := make([]reading, len(obs))
+	for i, o := range obs {
+		out[i].boot = o.boot
+		out[i].value, out[i].ok = value(o.res, unit)
+	}
+	return out
+}
+
 // opKey names an op, whatever its counts and sizes: by the catalogue where
 // that knows it, also when an import gave it the name of another URL.
 func opKey(res *convert.Result) string {
@@ -30,6 +46,9 @@ func opKey(res *convert.Result) string {
 
 // catalogued finds the op that a name with a URL in it stands for.
 func catalogued(name string) (catalogue.Op, bool) {
+	if !strings.Contains(name, "/url=") {
+		return catalogue.Op{}, false
+	}
 	var kept []string
 	for part := range strings.SplitSeq(name, "/") {
 		if !strings.HasPrefix(part, "url=") {
@@ -43,10 +62,8 @@ func catalogued(name string) (catalogue.Op, bool) {
 // and for an op that it does not know those of its category, else ns/op, else
 // the only one there is.
 func primaryUnits(key string, res *convert.Result) []string {
-	for _, op := range catalogue.Ops(catalogue.Settings{}) {
-		if op.ID == key {
-			return op.Primary
-		}
+	if op, ok := catalogue.ByID(key); ok {
+		return op.Primary
 	}
 	if _, rate := res.Values["req/s"]; rate && res.Op.Category == catalogue.HTTP {
 		return []string{"req/s", "p95-ns"}
@@ -95,10 +112,16 @@ func value(res *convert.Result, unit string) (float64, bool) {
 		return 0, false
 	}
 	v := rounds(res, unit)
-	if len(v) == 0 || slices.ContainsFunc(v, func(x float64) bool { return math.IsNaN(x) || math.IsInf(x, 0) }) {
+	if len(v) == 0 {
 		return 0, false
 	}
-	return convert.NewSeries(v...).Median(), true
+	var few [16]float64
+	sorted := append(few[:0], v...)
+	slices.Sort(sorted) // NaN first
+	if low, high := sorted[0], sorted[len(sorted)-1]; math.IsNaN(low) || math.IsInf(low, 0) || math.IsInf(high, 0) {
+		return 0, false
+	}
+	return middle(sorted), true
 }
 
 // rounds returns the values that count.

@@ -11,7 +11,7 @@ func Varying() []string {
 	for _, a := range attributes() {
 		out = append(out, a.what)
 	}
-	return out
+	return append(out, "machine")
 }
 
 // maxBoots bounds a plan, a side: the exact test's tables grow with its cube.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -90,6 +91,9 @@ func (a *app) judge(opt *compareOptions, args []string) (*compare.Comparison, er
 			return nil, usage("--vary %s: want some of %s", v, strings.Join(compare.Varying(), ", "))
 		}
 	}
+	// A comparison lasts a moment: below this size nothing needs collecting.
+	debug.SetGCPercent(-1)
+	debug.SetMemoryLimit(1 << 30)
 	policy, err := a.readPolicy(opt.policy)
 	if err != nil {
 		return nil, exit(exitUsage, err)
@@ -156,7 +160,7 @@ func (a *app) compare(opt *compareOptions, args []string) error {
 		}
 	}
 	if len(odd) > 0 {
-		return exit(exitUnfit, fmt.Errorf("not comparable: %s; --force compares all the same", strings.Join(odd, "; ")))
+		return exit(exitUnfit, fmt.Errorf("not comparable; --force compares all the same:\n  %s", strings.Join(odd, "\n  ")))
 	}
 	return nil
 }

@@ -101,12 +101,16 @@ func (a *app) loadBoots(files []string) (*compare.Side, error) {
 	g.SetLimit(max(2, runtime.NumCPU()))
 	for i, name := range files {
 		g.Go(func() error {
-			in, err := a.open([]string{name})
+			var err error
+			if name == "-" {
+				all[i].boots, all[i].notes, err = compare.ReadBoots(a.stdin, "standard input")
+				return err
+			}
+			data, err := os.ReadFile(name)
 			if err != nil {
 				return err
 			}
-			defer in.Close()
-			all[i].boots, all[i].notes, err = compare.ReadBoots(in[0], in[0].name)
+			all[i].boots, all[i].notes, err = compare.ParseBoots(data, name)
 			return err
 		})
 	}

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // A Category groups the operations of one Benchmark function.
@@ -258,14 +259,29 @@ func TrimName(name string) string {
 // catalogue.
 func Lookup(name string) (Op, bool) {
 	name = TrimName(name)
-	for _, op := range Ops(Settings{}) {
-		if op.Name == name || identity(op.Name) == identity(name) {
-			op.Name = name
-			return op, true
-		}
+	op, ok := index().byIdentity[identity(name)]
+	if !ok {
+		return Op{}, false
 	}
-	return Op{}, false
+	op.Name = name
+	return op, true
 }
+
+// ByID finds an operation of the default settings by its ID.
+func ByID(id string) (Op, bool) {
+	op, ok := index().byID[id]
+	return op, ok
+}
+
+// index is the operations of the default settings, for readers that look up
+// every line; nothing changes it.
+var index = sync.OnceValue(func() (ix struct{ byIdentity, byID map[string]Op }) {
+	ix.byIdentity, ix.byID = make(map[string]Op), make(map[string]Op)
+	for _, op := range Ops(Settings{}) {
+		ix.byIdentity[identity(op.Name)], ix.byID[op.ID] = op, op
+	}
+	return ix
+})
 
 // identity drops the parts of a name that are sizes of the workload.
 func identity(name string) string {

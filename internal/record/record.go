@@ -234,14 +234,12 @@ func Parse(line []byte) (any, error) {
 	if !ok {
 		return nil, ErrNotRecord
 	}
-	var head struct {
-		Type string `json:"type"`
-	}
-	if err := json.Unmarshal(body, &head); err != nil {
+	name, err := typeOf(body)
+	if err != nil {
 		return nil, fmt.Errorf("#capsem line: %w", err)
 	}
 	var v any
-	switch head.Type {
+	switch name {
 	case TypeBoot:
 		v = new(Boot)
 	case TypeMachine:
@@ -264,7 +262,23 @@ func Parse(line []byte) (any, error) {
 		return nil, nil
 	}
 	if err := json.Unmarshal(body, v); err != nil {
-		return nil, fmt.Errorf("#capsem %s line: %w", head.Type, err)
+		return nil, fmt.Errorf("#capsem %s line: %w", name, err)
 	}
 	return v, nil
+}
+
+// typeOf returns the value of "type". Append writes it first, where it is
+// found without decoding the line twice.
+func typeOf(body []byte) (string, error) {
+	if rest, ok := bytes.CutPrefix(body, []byte(`{"type":"`)); ok {
+		name, _, _ := bytes.Cut(rest, []byte(`"`))
+		if !bytes.ContainsRune(name, '\\') {
+			return string(name), nil
+		}
+	}
+	var head struct {
+		Type string `json:"type"`
+	}
+	err := json.Unmarshal(body, &head)
+	return head.Type, err
 }
