@@ -176,8 +176,7 @@ func (g *gate) fit() {
 		g.plan("measure both builds with 'capsem-bench ab', which interleaves their boots")
 	}
 	var under *UnderpoweredError
-	few := g.c.Method == MaxTs && g.c.NoMore
-	if errors.As(g.c.Power, &under) && !few {
+	if errors.As(g.c.Power, &under) && !g.few() {
 		g.cannot("%s", under)
 		if g.c.Method == MaxTs {
 			g.plan("run %d boots a side; if there can be no more, --no-more tests these at 1 %% with less power", under.Need)
@@ -218,8 +217,11 @@ func (g *gate) regressions() {
 func (g *gate) convicts(f *Finding) bool {
 	fit := g.c.Order.Interleaving == Interleaved && !f.Forced && len(f.Ungated) == 0 &&
 		!slices.ContainsFunc(g.c.Differences, func(d Difference) bool { return d.Weight != Doubts })
-	return fit && (g.c.Method == Holms || g.c.NoMore || f.Judged == ByCount)
+	return fit && (g.c.Power == nil || g.few() || f.Judged == ByCount)
 }
+
+// few reports whether these are few boots, and no more can be had.
+func (g *gate) few() bool { return g.c.Method == MaxTs && g.c.NoMore }
 
 // nominated reports whether boots that cannot convict make an op suspect.
 func (g *gate) nominated(f *Finding) bool {
@@ -254,7 +256,7 @@ func (g *gate) remarks() {
 			g.d.Remarks = append(g.d.Remarks, fmt.Sprintf("%s is muted until %s: %s", f.Key(), f.Mute.Until.Format("2006-01-02"), f.Mute.Reason))
 		}
 	}
-	if g.c.Method == MaxTs && g.c.NoMore {
+	if g.few() {
 		g.d.Remarks = append(g.d.Remarks, "few boots: Westfall-Young maxT at 1 %, which finds one in four slowdowns of 10 % and half of those of 20 %")
 	}
 }

@@ -8,144 +8,70 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/capsem/capsem-bench/internal/boottest"
 	"github.com/capsem/capsem-bench/internal/catalogue"
 	"github.com/capsem/capsem-bench/internal/record"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
-// A fake makes the texts of boots: every op of the catalogue, and those of
-// new changed by change.
-type fake struct {
-	rng    *rand.Rand
-	noise  float64            // sd between boots, log
-	change map[string]float64 // by op ID: log slowdown of new
-	edit   func(side string, slot int, lines *[]any, results *[]string)
-	ops    []catalogue.Op
-	rounds int
-	only   []catalogue.Category // measured in the stage
-}
-
-func newFake(seed uint64) *fake {
-	return &fake{rng: rand.New(rand.NewPCG(seed, 1)), noise: 0.01, rounds: 4, ops: catalogue.Ops(catalogue.Settings{})}
-}
-
-// text is one boot.
-func (f *fake) text(t testing.TB, side string, stage, slot int) []byte {
+// sides makes both sides of a comparison.
+func sides(t testing.TB, m *boottest.Maker, boots ...int) (old, new *Side) {
 	t.Helper()
-	ops := catalogue.Select(f.ops, f.only...)
-	run := record.Run{
-		Type: record.TypeRun, Schema: record.Schema, Version: record.ToolVersion, Time: float64(slot), Hostname: fmt.Sprintf("bench-%d", slot),
-		OS: "linux", Arch: "x86_64", Kernel: "6.1", CPU: "cpu", CPUs: 2, MemoryBytes: 2 << 30, Rounds: f.rounds, Image: "aa", Accel: "kvm", Sandbox: "qemu",
-	}
-	var lines []any
-	var results []string
-	if slot > 0 {
-		lines = append(lines, record.Boot{Type: record.TypeBoot, Side: side, Stage: stage, Slot: slot, Seed: 1, Time: 1000 + float64(slot)})
-	}
-	for i, op := range ops {
-		run.Expected = append(run.Expected, op.Name)
-		boot := f.noise * f.rng.NormFloat64()
-		if side == "cand" {
-			boot += f.change[op.ID]
-		}
-		for range f.rounds {
-			slow := math.Exp(boot + 0.002*f.rng.NormFloat64())
-			line := fmt.Sprintf("Benchmark%s 1", op.Name)
-			for _, u := range op.Units {
-				v := float64(1000003 * (i + 1))
-				if better(u) == catalogue.Higher {
-					v /= slow
-				} else {
-					v *= slow
-				}
-				if u == "errors" {
-					v = 0
-				}
-				line += fmt.Sprintf(" %.3f %s", v, u)
-			}
-			results = append(results, line)
-		}
-		status := record.Status{Type: record.TypeStatus, Op: op.Name, Status: record.OK}
-		if op.Cold {
-			status.Cache = record.CacheCold
-		}
-		lines = append(lines, status)
-	}
-	lines = slices.Insert(lines, min(slot, 1), any(run))
-	lines = append(lines, record.Category{Type: record.TypeCategory, Category: "http", URL: catalogue.DefaultHTTPURL},
-		record.End{Type: record.TypeEnd, Status: "ok"})
-	if f.edit != nil {
-		f.edit(side, slot, &lines, &results)
-	}
-	var out []byte
-	for i, l := range lines {
-		var err error
-		if i == 2 {
-			for _, r := range results {
-				out = append(out, r+"\n"...)
-			}
-		}
-		out, err = record.Append(out, l)
+	base, cand := m.Stages(boots...)
+	return side(t, base), side(t, cand)
+}
+
+func side(t testing.TB, boots []*boottest.Boot) *Side {
+	t.Helper()
+	s := &Side{Name: boots[0].Side}
+	for i, b := range boots {
+		got, _, err := ReadBoots(bytes.NewReader(b.Text()), fmt.Sprintf("%s-%02d.txt", s.Name, i+1))
 		require.NoError(t, err)
+		require.Len(t, got, 1)
+		s.Boots = append(s.Boots, got...)
 	}
-	return out
+	return s
 }
 
-// sides makes pairs of boots in random order, or old first.
-func (f *fake) sides(t testing.TB, stages []int, interleaved bool) (old, new *Side) {
+func judged(t testing.TB, m *boottest.Maker, opt Options, boots ...int) *Comparison {
 	t.Helper()
-	old, new = &Side{Name: "old"}, &Side{Name: "new"}
-	slot := 0
-	add := func(side string, stage int) {
-		slot++
-		name := fmt.Sprintf("%s-%02d.txt", side, slot)
-		boots, _, err := ReadBoots(bytes.NewReader(f.text(t, side, stage, slot)), name)
-		require.NoError(t, err)
-		if side == "base" {
-			old.Boots = append(old.Boots, boots...)
-		} else {
-			new.Boots = append(new.Boots, boots...)
-		}
-	}
-	for stage, k := range stages {
-		for i := range 2 * k {
-			cand := i%2 == 1
-			if !interleaved {
-				cand = i >= k
-			} else if i%4 > 1 {
-				cand = !cand
-			}
-			add(map[bool]string{false: "base", true: "cand"}[cand], stage+1)
-		}
-	}
-	return old, new
-}
-
-func judgeOf(t testing.TB, old, new *Side, opt Options) *Comparison {
-	t.Helper()
+	old, new := sides(t, m, boots...)
 	c, err := Judge(old, new, opt)
 	require.NoError(t, err)
 	return c
 }
 
-func (c *Comparison) find(key string) *Finding {
-	for _, f := range c.Findings {
-		if f.Key() == key {
-			return f
+// slowed is a Maker whose new build is slower in some ops.
+func slowed(seed uint64, slow map[string]float64) *boottest.Maker {
+	m := boottest.New(seed)
+	m.Slow = slow
+	return m
+}
+
+// edited is a Maker whose new build's boots are changed.
+func edited(seed uint64, edit func(*boottest.Boot)) *boottest.Maker {
+	m := boottest.New(seed)
+	m.Edit = func(b *boottest.Boot) {
+		if b.Side == boottest.Cand {
+			edit(b)
 		}
 	}
-	return nil
+	return m
+}
+
+func (c *Comparison) find(t testing.TB, key string) *Finding {
+	t.Helper()
+	i := slices.IndexFunc(c.Findings, func(f *Finding) bool { return f.Key() == key })
+	require.GreaterOrEqual(t, i, 0, key)
+	return c.Findings[i]
 }
 
 func TestJudgeNamesTheSlowedOp(t *testing.T) {
-	f := newFake(1)
-	f.change = map[string]float64{"disk/seq_read": math.Log(1.3), "startup/node": -math.Log(1.3)}
-	old, new := f.sides(t, []int{16}, true)
-	c := judgeOf(t, old, new, Options{})
+	c := judged(t, slowed(1, map[string]float64{"disk/seq_read": 0.3, "startup/node": -0.25}), Options{}, 16)
 	assert.Equal(t, Interleaved, c.Order.Interleaving, c.Order.Reason)
 	require.NoError(t, c.Power)
-	assert.Equal(t, 29, c.Ops)
+	assert.Equal(t, 29, c.Ops, "http counts twice")
 	for _, f := range c.Judged() {
 		want := []Verdict{Same, Unsure}
 		switch f.Op {
@@ -165,10 +91,402 @@ func TestJudgeNamesTheSlowedOp(t *testing.T) {
 	require.Len(t, d.Regressions, 1)
 	assert.Equal(t, "disk/seq_read", d.Regressions[0].Op)
 	assert.Contains(t, d.Reasons[0], "95 % interval")
+	assert.Equal(t, Improved, c.find(t, "startup/node").Outcome)
 }
 
 func TestGatePassesTheSameBuild(t *testing.T) {
-	old, new := newFake(2).sides(t, []int{16}, true)
-	d := Gate(judgeOf(t, old, new, Options{}))
-	assert.Equal(t, Pass, d.Status, d.Reasons)
+	for _, boots := range [][]int{{16}, {6}, {6, 4, 6}} {
+		d := Gate(judged(t, boottest.New(2), Options{}, boots...))
+		assert.Equal(t, Pass, d.Status, "%v: %v", boots, d.Reasons)
+	}
+}
+
+// TestVerdicts is what becomes of ops that have no values to compare.
+func TestVerdicts(t *testing.T) {
+	const op = "snapshot/100/list"
+	tests := []struct {
+		name   string
+		m      *boottest.Maker
+		want   Verdict
+		status Status
+		reason string
+	}{
+		{"vanished", edited(1, func(b *boottest.Boot) { b.Drop(op) }), Missing, Block, "new does not have it"},
+		{"expected and not seen", edited(1, func(b *boottest.Boot) {
+			b.Find(op).Values, b.Find(op).Status.Op = nil, "Throughput"
+		}), Missing, Block, "expected, but the run has no result of it"},
+		{"failed", edited(1, func(b *boottest.Boot) { b.Fail(op, "exit status 1") }), Failed, Block, "exit status 1"},
+		{"failed in one boot", edited(1, func(b *boottest.Boot) {
+			if b.Mark.Slot > 30 {
+				b.Fail(op, "exit status 1")
+			}
+		}), Failed, Block, "exit status 1"},
+		{"invalid", edited(1, func(b *boottest.Boot) { b.Find(op).Status.Status = record.Invalid }), Failed, Block, "invalid"},
+		{"skipped", edited(1, func(b *boottest.Boot) {
+			b.Find(op).Values, b.Find(op).Status.Status, b.Find(op).Status.Reason = nil, record.Skipped, "no snapshots in PATH"
+		}), Missing, Block, "no snapshots in PATH"},
+		{"no number", edited(1, func(b *boottest.Boot) { b.Find(op).Values[1]["ns/op"] = math.NaN() }), Failed, Block, "not a number"},
+		{"other work", edited(1, func(b *boottest.Boot) {
+			b.Find(op).Name = "Snapshot/files=100/op=list/size=8"
+			b.Find(op).Status.Op = b.Find(op).Name
+		}), NotComparable, CannotTell, "workload"},
+		{"warm", edited(1, func(b *boottest.Boot) { b.Find("disk/seq_read").Status.Cache = record.CacheWarm }), Unsure, CannotTell, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c := judged(t, tt.m, Options{}, 16)
+			d := Gate(c)
+			assert.Equal(t, tt.status, d.Status, d.Reasons)
+			if tt.name == "warm" {
+				assert.Equal(t, NotComparable, c.find(t, "disk/seq_read").Verdict)
+				return
+			}
+			f := c.find(t, op)
+			assert.Equal(t, tt.want, f.Verdict)
+			assert.Contains(t, f.Reason, tt.reason)
+		})
+	}
+}
+
+func TestOldSideOfVerdicts(t *testing.T) {
+	old := func(edit func(*boottest.Boot)) *boottest.Maker {
+		m := boottest.New(3)
+		m.Edit = func(b *boottest.Boot) {
+			if b.Side == boottest.Base {
+				edit(b)
+			}
+		}
+		return m
+	}
+	c := judged(t, old(func(b *boottest.Boot) { b.Drop("startup/codex") }), Options{}, 16)
+	assert.Equal(t, New, c.find(t, "startup/codex").Verdict)
+	assert.Equal(t, Pass, Gate(c).Status)
+
+	c = judged(t, old(func(b *boottest.Boot) { b.Fail("http/get", "45 of 50 requests failed") }), Options{}, 16)
+	assert.Equal(t, Failed, c.find(t, "http/get req/s").Verdict)
+	d := Gate(c)
+	assert.Equal(t, CannotTell, d.Status, "an improvement does not block, and there is nothing to compare with")
+	assert.Contains(t, d.Reasons[0], "45 of 50 requests failed")
+}
+
+func TestRefused(t *testing.T) {
+	tests := []struct {
+		what string
+		edit func(*boottest.Boot)
+		vary []string
+		want Weight
+	}{
+		{"arch", func(b *boottest.Boot) { b.Run.Arch = "aarch64" }, nil, Refuses},
+		{"accel", func(b *boottest.Boot) { b.Run.Accel = "tcg" }, nil, Refuses},
+		{"image", func(b *boottest.Boot) { b.Run.Image = "sha256:bb" }, nil, Refuses},
+		{"image", func(b *boottest.Boot) { b.Run.Image = "sha256:bb" }, []string{"image"}, Doubts},
+		{"image", func(b *boottest.Boot) { b.Run.Image = "" }, nil, RefusesGate},
+		{"cpu", func(b *boottest.Boot) { b.Run.CPU = "another" }, nil, RefusesGate},
+		{"cpus", func(b *boottest.Boot) { b.Run.CPUs = 4 }, nil, RefusesGate},
+		{"memory", func(b *boottest.Boot) { b.Run.MemoryBytes *= 2 }, nil, RefusesGate},
+		{"kernel", func(b *boottest.Boot) { b.Run.Kernel = "6.13" }, nil, Doubts},
+		{"machine", func(b *boottest.Boot) {
+			b.Machine = []record.Machine{{Type: record.TypeMachine, Unfit: []string{"load 9"}}}
+		}, nil, RefusesGate},
+		{"machine", func(b *boottest.Boot) {
+			b.Machine = []record.Machine{{Type: record.TypeMachine, Unfit: []string{"load 9"}}}
+		}, []string{"machine"}, Doubts},
+	}
+	for _, tt := range tests {
+		t.Run(fmt.Sprint(tt.what, tt.want), func(t *testing.T) {
+			c := judged(t, edited(4, tt.edit), Options{Vary: tt.vary}, 16)
+			require.Len(t, c.Differences, 1)
+			assert.Equal(t, tt.what, c.Differences[0].What)
+			assert.Equal(t, tt.want, c.Differences[0].Weight)
+			d := Gate(c)
+			if tt.want == Doubts {
+				assert.Equal(t, Pass, d.Status, d.Reasons)
+				return
+			}
+			assert.Equal(t, CannotTell, d.Status)
+			if tt.want == Refuses {
+				assert.Equal(t, NotComparable, c.Findings[0].Verdict)
+				forced := judged(t, edited(4, tt.edit), Options{Force: true}, 16)
+				assert.True(t, forced.Forced)
+				for _, f := range forced.Judged() {
+					assert.True(t, f.Forced, f.Key())
+				}
+				assert.Equal(t, CannotTell, Gate(forced).Status)
+			}
+		})
+	}
+}
+
+// TestOrder is that only boots which are known to have alternated convict.
+func TestOrder(t *testing.T) {
+	slow := map[string]float64{"disk/seq_read": 0.5}
+	sequential := slowed(5, slow)
+	sequential.Sequential = true
+	unmarked := slowed(5, slow)
+	unmarked.Edit = func(b *boottest.Boot) { b.Mark = nil }
+	twice := slowed(5, slow)
+	twice.Edit = func(b *boottest.Boot) { b.Mark.Slot = (b.Mark.Slot + 1) / 2 }
+	backwards := slowed(5, slow)
+	backwards.Edit = func(b *boottest.Boot) { b.Mark.Time = 1.8e9 - b.Mark.Time }
+	for name, tt := range map[string]struct {
+		m    *boottest.Maker
+		want Interleaving
+	}{
+		"old first":    {sequential, Sequential},
+		"no boot line": {unmarked, Unproven},
+		"same slot":    {twice, Unproven},
+		"by the clock": {backwards, Unproven},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := judged(t, tt.m, Options{}, 16)
+			assert.Equal(t, tt.want, c.Order.Interleaving)
+			assert.NotEmpty(t, c.Order.Reason)
+			assert.Equal(t, Slower, c.find(t, "disk/seq_read").Verdict, "compare may say so")
+			d := Gate(c)
+			assert.Equal(t, CannotTell, d.Status)
+			assert.Contains(t, fmt.Sprint(d.Reasons), "suspect: disk/seq_read")
+			assert.Contains(t, fmt.Sprint(d.Plan), "capsem-bench ab")
+			assert.Empty(t, d.Regressions)
+		})
+	}
+}
+
+func TestTooFewBoots(t *testing.T) {
+	slow := map[string]float64{"disk/seq_read": 1}
+	for _, k := range []int{1, 2, 3, 5, 7, 8, 10} {
+		d := Gate(judged(t, slowed(6, slow), Options{}, k))
+		assert.Equal(t, CannotTell, d.Status, "%d boots", k)
+		assert.Regexp(t, `needs 1[0-9] boots a side`, fmt.Sprint(d.Reasons), "%d boots", k)
+	}
+}
+
+// TestFewBootsWithNoMore is the test that 5 to 7 boots a side still allow.
+func TestFewBootsWithNoMore(t *testing.T) {
+	for _, k := range []int{5, 6, 7} {
+		c := judged(t, slowed(7, map[string]float64{"disk/seq_read": 1}), Options{NoMore: true}, k)
+		assert.Equal(t, MaxTs, c.Method)
+		d := Gate(c)
+		assert.Equal(t, Block, d.Status, d.Reasons)
+		assert.Len(t, d.Regressions, 1)
+		assert.Contains(t, fmt.Sprint(d.Remarks), "maxT")
+		assert.Equal(t, Pass, Gate(judged(t, boottest.New(7), Options{NoMore: true}, k)).Status)
+	}
+}
+
+// TestLooks is the adaptive procedure: an open op asks for its category, and
+// what a look settled stays settled.
+func TestLooks(t *testing.T) {
+	m := slowed(8, map[string]float64{"startup/node": 0.3})
+	base, cand := m.Stages(6)
+	old, new := side(t, base), side(t, cand)
+	c, err := Judge(old, new, Options{})
+	require.NoError(t, err)
+	assert.Equal(t, []catalogue.Category{catalogue.Startup}, c.Open())
+	assert.Equal(t, [2]int{1, 3}, [2]int{c.Looked, c.Looks})
+	d := Gate(c)
+	assert.Equal(t, CannotTell, d.Status)
+	assert.Contains(t, fmt.Sprint(d.Plan), "measure startup further")
+	for stage, k := range []int{4, 6} {
+		for range k {
+			old.Boots = append(old.Boots, side(t, []*boottest.Boot{m.Next(boottest.Base, stage+2, catalogue.Startup)}).Boots...)
+			new.Boots = append(new.Boots, side(t, []*boottest.Boot{m.Next(boottest.Cand, stage+2, catalogue.Startup)}).Boots...)
+		}
+	}
+	c, err = Judge(old, new, Options{})
+	require.NoError(t, err)
+	assert.True(t, c.Settled())
+	d = Gate(c)
+	assert.Equal(t, Block, d.Status, d.Reasons)
+	require.Len(t, d.Regressions, 1)
+	assert.Equal(t, "startup/node", d.Regressions[0].Op)
+}
+
+// TestOrderOfInputDoesNotMatter gives the same boots in another order, with
+// their ops in another order.
+func TestOrderOfInputDoesNotMatter(t *testing.T) {
+	for _, boots := range [][]int{{16}, {6}, {6, 4, 6}} {
+		slow := map[string]float64{"disk/seq_read": 0.3, "http/get": 0.04}
+		base, cand := slowed(9, slow).Stages(boots...)
+		text := func(base, cand []*boottest.Boot) string {
+			old, new := side(t, base), side(t, cand)
+			for i := range old.Boots {
+				old.Boots[i].Name = "x"
+			}
+			c, err := Judge(old, new, Options{NoMore: true})
+			require.NoError(t, err)
+			var b bytes.Buffer
+			require.NoError(t, WriteJSON(&b, c, Gate(c)))
+			return b.String()
+		}
+		want := text(base, cand)
+		rng := rand.New(rand.NewPCG(1, 1))
+		for range 3 {
+			for _, side := range [][]*boottest.Boot{base, cand} {
+				rng.Shuffle(len(side), func(i, k int) { side[i], side[k] = side[k], side[i] })
+				for _, b := range side {
+					rng.Shuffle(len(b.Ops), func(i, k int) { b.Ops[i], b.Ops[k] = b.Ops[k], b.Ops[i] })
+				}
+			}
+			assert.Equal(t, want, text(base, cand))
+		}
+	}
+}
+
+func TestMachine(t *testing.T) {
+	slow := make(map[string]float64)
+	for _, op := range catalogue.Ops(catalogue.Settings{}) {
+		slow[op.ID] = 0.2
+	}
+	m := slowed(10, slow)
+	m.Sequential = true
+	c := judged(t, m, Options{}, 16)
+	require.NotNil(t, c.Machine)
+	assert.True(t, c.Machine.Slower)
+	assert.InDelta(t, 0.2, c.Machine.Median, 0.01)
+	for _, f := range c.Judged() {
+		assert.NotEqual(t, Slower, f.Verdict, f.Key())
+	}
+	d := Gate(c)
+	assert.Equal(t, CannotTell, d.Status)
+	assert.NotContains(t, fmt.Sprint(d.Reasons), "suspect")
+
+	// Of boots that alternated the build is to blame, in one line.
+	c = judged(t, slowed(10, slow), Options{}, 16)
+	require.NotNil(t, c.Machine)
+	d = Gate(c)
+	assert.Equal(t, Block, d.Status, d.Reasons)
+	assert.Len(t, d.Reasons, 1)
+
+	// One category is a finding.
+	for id := range slow {
+		if len(id) < 8 || id[:8] != "snapshot" {
+			delete(slow, id)
+		}
+	}
+	assert.Nil(t, judged(t, slowed(11, slow), Options{}, 16).Machine)
+}
+
+// TestExactRules are metrics that no logarithm or rank does justice to.
+func TestExactRules(t *testing.T) {
+	const op = "snapshot/10/list"
+	set := func(old, new func(round int) float64, unit string) *boottest.Maker {
+		m := boottest.New(12)
+		m.Edit = func(b *boottest.Boot) {
+			of := old
+			if b.Side == boottest.Cand {
+				of = new
+			}
+			o := b.Find(op)
+			if unit != "ns/op" {
+				o.ID, o.Name, o.Units = "Snapshot/op=count", "Snapshot/op=count", []string{unit}
+				o.Status.Op = o.Name
+			}
+			for i := range o.Values {
+				o.Values[i] = map[string]float64{unit: of(i)}
+			}
+		}
+		return m
+	}
+	always := func(v float64) func(int) float64 { return func(int) float64 { return v } }
+	tests := []struct {
+		name     string
+		old, new func(int) float64
+		unit     string
+		want     Verdict
+		by       Judgement
+	}{
+		{"a count that grew", always(10), always(11), "allocs/op", Slower, ByCount},
+		{"a count within its budget", always(100), always(104), "allocs/op", Same, ByCount},
+		{"a count that is new", always(0), always(1), "allocs/op", Slower, ByCount},
+		{"a count that fell", always(10), always(5), "allocs/op", Faster, ByCount},
+		{"within a tick", func(i int) float64 { return float64(3+i%2) * 1e7 }, func(i int) float64 { return float64(4+i%2) * 1e7 }, "ns/op", Same, ByClock},
+		{"two ticks", func(i int) float64 { return float64(30+i%2) * 1e7 }, func(i int) float64 { return float64(40+i%2) * 1e7 }, "ns/op", Slower, ByRank},
+		{"not positive", func(i int) float64 { return float64(-1) }, always(4), "ns/op", Slower, ByRaw},
+		{"zero on both sides", always(0), always(0), "ns/op", Same, ByRaw},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c := judged(t, set(tt.old, tt.new, tt.unit), Options{}, 16)
+			key := op
+			if tt.unit != "ns/op" {
+				key = "Snapshot/op=count"
+			}
+			f := c.find(t, key)
+			assert.Equal(t, tt.by, f.Judged)
+			assert.Equal(t, tt.want, f.Verdict)
+			want := Pass
+			if tt.want == Slower {
+				want = Block
+			}
+			d := Gate(c)
+			assert.Equal(t, want, d.Status, d.Reasons)
+		})
+	}
+}
+
+// TestMargin tolerates a slowdown of all ops that no op's budget would.
+func TestMargin(t *testing.T) {
+	m := func() *boottest.Maker { return slowed(13, map[string]float64{"disk/seq_read": 0.08}) }
+	assert.Equal(t, Block, Gate(judged(t, m(), Options{}, 16)).Status)
+	p := DefaultPolicy()
+	p.Margin = 0.08
+	assert.Equal(t, Pass, Gate(judged(t, m(), Options{Policy: p}, 16)).Status)
+}
+
+// TestTwoBadBoots slows two baseline boots threefold: a slowdown is still
+// found.
+func TestTwoBadBoots(t *testing.T) {
+	m := slowed(14, map[string]float64{"disk/seq_read": 0.2})
+	bad := 0
+	m.Edit = func(b *boottest.Boot) {
+		if b.Side == boottest.Base && bad < 2 {
+			bad++
+			for _, v := range b.Find("disk/seq_read").Values {
+				v["B/s"] /= 3
+			}
+		}
+	}
+	d := Gate(judged(t, m, Options{}, 16))
+	assert.Equal(t, Block, d.Status, d.Reasons)
+}
+
+func TestSmallest(t *testing.T) {
+	assert.True(t, math.IsInf(Smallest(0.01, [][2]int{{3, 3}}, 0.0002, 0.05), 1), "three boots show nothing")
+	// Measured with the simulator, by sd between boots.
+	for sd, want := range map[float64]float64{0.01: 0.058, 0.02: 0.065, 0.03: 0.076, 0.054: 0.117, 0.108: 0.243} {
+		got := Smallest(sd, [][2]int{{16, 16}}, 0.01/50, 0.05)
+		assert.InEpsilon(t, want, got, 0.20, "sd %g", sd)
+	}
+}
+
+// TestMaxT holds the procedure to what it is for one op, a permutation test,
+// and to what it promises for several.
+func TestMaxT(t *testing.T) {
+	apart := Stratum{Old: []float64{1, 2, 3, 4, 5}, New: []float64{6, 7, 8, 9, 10}}
+	assert.InDelta(t, 1.0/252, MaxT([]Stratum{apart})[0], 1e-12)
+	assert.InDelta(t, 1.0/252, MaxT([]Stratum{apart, apart, apart})[2], 1e-12, "an op that repeats another costs nothing")
+	assert.Equal(t, []float64{1}, MaxT([]Stratum{{Old: []float64{1, 1}, New: []float64{1, 1}}}))
+	assert.Empty(t, MaxT(nil))
+
+	rng := rand.New(rand.NewPCG(15, 16))
+	rejected := 0
+	const trials = 200
+	for range trials {
+		ops := make([]Stratum, 20)
+		for i := range ops {
+			for range 5 {
+				ops[i].Old = append(ops[i].Old, rng.NormFloat64())
+				ops[i].New = append(ops[i].New, rng.NormFloat64())
+			}
+		}
+		alone := MaxT(ops[:1])[0]
+		all := MaxT(ops)
+		assert.GreaterOrEqual(t, all[0], alone-1e-12, "more ops make no op more significant")
+		if slices.Min(all) <= 0.05 {
+			rejected++
+		}
+		ops[3].New = []float64{101, 102, 103, 104, 105}
+		assert.InDelta(t, 1.0/252, MaxT(ops)[3], 1e-12, "far apart is seen among many")
+	}
+	assert.Less(t, float64(rejected)/trials, 0.10, "5 %% of 20 ops together")
 }

@@ -13,12 +13,12 @@ const (
 )
 
 // MaxT returns p-values adjusted for testing all ops at once, by the
-// step-down maxT procedure of Westfall and Young (1993): the rank sums of all
-// ops are set against their largest under every way to deal the labels old
-// and new to whole boots. It keeps what ops have in common, so it can reject
-// where a correction that knows only the number of ops never could; and it is
-// exact, so there is no seed. All strata hold the same boots in the same
-// order; larger is worse.
+// step-down maxT procedure of Westfall and Young (1993): the t statistics of
+// all ops are set against their largest under every way to deal the labels
+// old and new to whole boots. It keeps what ops have in common and how far the
+// sides are apart, so it can reject where ranks of so few boots never could;
+// and it is exact, so there is no seed. All strata hold the same boots in the
+// same order; larger is worse.
 func MaxT(ops []Stratum) []float64 {
 	if len(ops) == 0 {
 		return nil
@@ -62,21 +62,21 @@ func MaxT(ops []Stratum) []float64 {
 	return out
 }
 
-// standardised returns mid-ranks less their mean, in units of their standard
-// deviation, so that ops with many ties count alike.
+// standardised returns the values less their mean, in units of the root of
+// their sum of squares. The sum of the new ones grows with Student's t, and
+// compares between ops as that does.
 func standardised(values []float64) []float64 {
-	st := rank(Stratum{New: values}, 0)
-	sorted := slices.Sorted(slices.Values(values))
+	var mean, square float64
+	for _, v := range values {
+		mean += v / float64(len(values))
+	}
 	out := make([]float64, len(values))
-	mean := float64(len(values) + 1)
-	var square float64
 	for i, v := range values {
-		at, _ := slices.BinarySearch(sorted, v)
-		out[i] = float64(st.ranks[at]) - mean
+		out[i] = v - mean
 		square += out[i] * out[i]
 	}
-	if square > 0 {
-		for i := range out {
+	for i := range out {
+		if square > 0 {
 			out[i] /= math.Sqrt(square)
 		}
 	}

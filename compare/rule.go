@@ -73,6 +73,13 @@ func (r Rule) CanFire(rk *Ranker, m int) error {
 // worstP is the largest p-value of fully separated data with BadBoots old
 // boots above everything, over all ways to spread these over the stages.
 func (r Rule) worstP(rk *Ranker, stages []int) float64 {
+	total := 0
+	for _, k := range stages {
+		total += k
+	}
+	if total <= BadBoots {
+		return 1 // every baseline boot may be a bad one
+	}
 	bad := make([]int, len(stages))
 	worst := 0.0
 	var place func(stage, left int)

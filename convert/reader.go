@@ -64,7 +64,7 @@ func ReadAll(sources ...Source) (*Report, error) {
 
 // read takes one text.
 func (p *reader) read(r io.Reader) error {
-	br := bufio.NewReaderSize(r, 256<<10)
+	br := bufio.NewReaderSize(r, 64<<10)
 	json := startsEvents(br)
 	var ev events
 	for {

@@ -113,6 +113,9 @@ const maxValues = 1024
 // Add takes one more value.
 func (s *Series) Add(v float64) {
 	s.N++
+	if s.values == nil {
+		s.values = make([]float64, 0, 10) // the rounds of a usual boot
+	}
 	if len(s.values) < maxValues {
 		s.values = append(s.values, v)
 		return
