@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -16,6 +14,7 @@ import (
 // A cloner copies files into the store.
 type cloner struct {
 	noReflink atomic.Bool // the filesystem has none
+	noRange   atomic.Bool // nor copies in the kernel
 	buffers   sync.Pool
 }
 
@@ -71,18 +70,17 @@ func (c *cloner) cloneFile(ctx context.Context, src, dst int, name, path string,
 	if err != nil {
 		return nil, err
 	}
-	defer from.Close()
-	fd, err := openAt(dst, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW, 0o600)
+	defer unix.Close(from)
+	to, err := openAt(dst, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("copying: %w", hideGone(err))
 	}
-	to := os.NewFile(uintptr(fd), path)
 	e := &entry{path: path, mode: uint32(st.Mode) & modeBits, id: identOf(st, now, slack), content: new(content)}
 	e.size, err = c.copy(ctx, to, from, st)
 	if err == nil && e.mode != 0o600 {
-		err = unix.Fchmod(fd, e.mode)
+		err = unix.Fchmod(to, e.mode)
 	}
-	if err = errors.Join(err, to.Close()); err != nil {
+	if err = errors.Join(err, unix.Close(to)); err != nil {
 		return nil, fmt.Errorf("copying: %w", hideGone(err))
 	}
 	return e, nil
@@ -98,87 +96,103 @@ func hideGone(err error) error {
 }
 
 // openRegular opens a regular file without following a link or waiting for
-// the other end of a pipe.
-func openRegular(dir int, name string, flags int) (*os.File, *unix.Stat_t, error) {
+// the other end of a pipe. Files here are descriptors: an [os.File] costs
+// several system calls more, which shows with many small files.
+func openRegular(dir int, name string, flags int) (int, *unix.Stat_t, error) {
 	fd, err := openAt(dir, name, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, nil, err
+		return -1, nil, err
 	}
-	var st unix.Stat_t
-	if err = unix.Fstat(fd, &st); err == nil && st.Mode&unix.S_IFMT != unix.S_IFREG {
+	st := new(unix.Stat_t)
+	if err = unix.Fstat(fd, st); err == nil && st.Mode&unix.S_IFMT != unix.S_IFREG {
 		err = errNotRegular
 	}
 	if err != nil {
 		_ = unix.Close(fd)
-		return nil, nil, err
+		return -1, nil, err
 	}
-	return os.NewFile(uintptr(fd), name), &st, nil
+	return fd, st, nil
 }
 
 // copy fills an empty file and returns its size. A file that is written to
 // meanwhile gives some mixture, at most as long as it was at the beginning.
-func (c *cloner) copy(ctx context.Context, to, from *os.File, st *unix.Stat_t) (int64, error) {
+func (c *cloner) copy(ctx context.Context, to, from int, st *unix.Stat_t) (int64, error) {
 	if st.Size == 0 {
 		return 0, nil
 	}
 	if !c.noReflink.Load() {
 		err := reflink(to, from)
 		if err == nil {
-			info, err := to.Stat()
-			if err != nil {
-				return 0, err
-			}
-			return info.Size(), nil
+			var made unix.Stat_t
+			err = unix.Fstat(to, &made)
+			return made.Size, err
 		}
 		if neverWorks(err) {
 			c.noReflink.Store(true)
 		}
 	}
-	if st.Size <= smallFile {
-		return c.copySmall(to, from, st.Size)
+	if st.Size > smallFile && st.Blocks*512 < st.Size {
+		return c.copySparse(ctx, to, from, st.Size)
 	}
-	if st.Blocks*512 < st.Size {
-		return copySparse(ctx, to, from, st.Size)
-	}
-	return copyRange(ctx, to, from, 0, st.Size)
+	return c.copyRange(ctx, to, from, 0, st.Size)
 }
 
-func (c *cloner) copySmall(to, from *os.File, size int64) (int64, error) {
+// copyStep is how much is copied between two looks at the context.
+const copyStep = 64 << 20
+
+// copyRange copies what is between two offsets to the same place. It returns
+// where it ended, which is before the end if the file is shorter.
+func (c *cloner) copyRange(ctx context.Context, to, from int, at, end int64) (int64, error) {
+	for at < end {
+		if err := ctx.Err(); err != nil {
+			return at, err
+		}
+		n, err := c.copySome(to, from, at, int(min(end-at, copyStep)))
+		at += int64(n)
+		if err != nil || n == 0 {
+			return at, err
+		}
+	}
+	return at, nil
+}
+
+// copySome copies at least one byte, unless the file has ended.
+func (c *cloner) copySome(to, from int, at int64, size int) (int, error) {
+	if size > smallFile && !c.noRange.Load() {
+		n, err := kernelCopy(to, from, at, size)
+		if err == nil {
+			return n, nil
+		}
+		if !copyByHand(err) {
+			return 0, err
+		}
+		c.noRange.Store(true)
+	}
 	buf, _ := c.buffers.Get().(*[]byte)
 	if buf == nil {
 		buf = new([]byte)
 		*buf = make([]byte, smallFile)
 	}
 	defer c.buffers.Put(buf)
-	n, err := io.ReadFull(from, (*buf)[:size])
-	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+	n, err := unix.Pread(from, (*buf)[:min(size, smallFile)], at)
+	for err == unix.EINTR {
+		n, err = unix.Pread(from, (*buf)[:min(size, smallFile)], at)
+	}
+	if err != nil || n == 0 {
 		return 0, err
 	}
-	return int64(n), writeAll(to, (*buf)[:n])
+	return n, pwriteAll(to, (*buf)[:n], at)
 }
 
-func writeAll(to io.Writer, p []byte) error {
-	_, err := to.Write(p)
-	return err
-}
-
-// copyStep is how much is copied between two looks at the context.
-const copyStep = 64 << 20
-
-// copyRange copies size bytes from where both files are. [os.File.ReadFrom]
-// does it with copy_file_range, and by hand where that does not work.
-func copyRange(ctx context.Context, to, from *os.File, done, size int64) (int64, error) {
-	for done < size {
-		if err := ctx.Err(); err != nil {
-			return done, err
+func pwriteAll(fd int, p []byte, at int64) error {
+	for len(p) > 0 {
+		n, err := unix.Pwrite(fd, p, at)
+		if err != nil && err != unix.EINTR {
+			return err
 		}
-		n, err := io.Copy(to, io.LimitReader(from, min(size-done, copyStep)))
-		done += n
-		if err != nil || n == 0 {
-			return done, err
-		}
+		p, at = p[max(n, 0):], at+int64(max(n, 0))
 	}
-	return done, nil
+	return nil
 }
 
 // file returns where a file of the snapshot is.

@@ -5,13 +5,15 @@ package snapshot
 import (
 	"context"
 	"errors"
-	"os"
 )
 
-func reflink(_, _ *os.File) error { return errors.ErrUnsupported }
-func neverWorks(error) bool       { return true }
+func reflink(_, _ int) error { return errors.ErrUnsupported }
+func neverWorks(error) bool  { return true }
+
+func kernelCopy(_, _ int, _ int64, _ int) (int, error) { return 0, errors.ErrUnsupported }
+func copyByHand(error) bool                            { return true }
 
 // copySparse fills the holes: finding them is the Linux way only.
-func copySparse(ctx context.Context, to, from *os.File, size int64) (int64, error) {
-	return copyRange(ctx, to, from, 0, size)
+func (c *cloner) copySparse(ctx context.Context, to, from int, size int64) (int64, error) {
+	return c.copyRange(ctx, to, from, 0, size)
 }

@@ -53,14 +53,14 @@ func (c *cloner) copyStored(ctx context.Context, src, dst string, mode uint32) e
 	if err != nil {
 		return err
 	}
-	defer from.Close()
-	to, err := os.OpenFile(dst, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	defer unix.Close(from)
+	to, err := openAt(unix.AT_FDCWD, dst, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return err
 	}
 	_, err = c.copy(ctx, to, from, st)
 	if err == nil {
-		err = unix.Fchmod(int(to.Fd()), mode)
+		err = unix.Fchmod(to, mode)
 	}
-	return errors.Join(err, to.Close())
+	return errors.Join(err, unix.Close(to))
 }

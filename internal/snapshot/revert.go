@@ -238,19 +238,19 @@ func (s *Store) overwrite(ctx context.Context, dir int, name string, sn *snap, e
 	if err != nil {
 		return hideGone(err)
 	}
-	defer from.Close()
+	defer unix.Close(from)
 	to, _, err := openRegular(dir, name, unix.O_WRONLY)
 	if err != nil {
 		return err
 	}
-	n, err := copyRange(ctx, to, from, 0, st.Size)
+	n, err := s.cloner.copyRange(ctx, to, from, 0, st.Size)
 	if err == nil {
-		err = unix.Ftruncate(int(to.Fd()), n)
+		err = unix.Ftruncate(to, n)
 	}
 	if err == nil {
-		err = unix.Fchmod(int(to.Fd()), e.mode)
+		err = unix.Fchmod(to, e.mode)
 	}
-	return errors.Join(err, to.Close())
+	return errors.Join(err, unix.Close(to))
 }
 
 // replace makes the file beside the slots and renames it into its place, so
@@ -289,17 +289,16 @@ func (c *cloner) export(ctx context.Context, sn *snap, e *entry, dir int, name s
 	if err != nil {
 		return hideGone(err)
 	}
-	defer from.Close()
-	fd, err := openAt(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW, 0o600)
+	defer unix.Close(from)
+	to, err := openAt(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return err
 	}
-	to := os.NewFile(uintptr(fd), name)
-	_, err = copyRange(ctx, to, from, 0, st.Size)
+	_, err = c.copyRange(ctx, to, from, 0, st.Size)
 	if err == nil {
-		err = unix.Fchmod(fd, e.mode)
+		err = unix.Fchmod(to, e.mode)
 	}
-	err = errors.Join(err, to.Close())
+	err = errors.Join(err, unix.Close(to))
 	if err != nil {
 		_ = unix.Unlinkat(dir, name, 0)
 	}

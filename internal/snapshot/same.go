@@ -2,8 +2,6 @@ package snapshot
 
 import (
 	"context"
-	"io"
-	"os"
 
 	"github.com/zeebo/blake3"
 	"golang.org/x/sys/unix"
@@ -84,7 +82,7 @@ func (s *Store) liveSum(ctx context.Context, l *live, file *entry) (sum [32]byte
 	if err != nil {
 		return sum, false, ignoreGone(err, file.path)
 	}
-	defer f.Close()
+	defer unix.Close(f)
 	if sum, err = hashFile(ctx, f, st.Size); err != nil {
 		return sum, false, err
 	}
@@ -114,7 +112,7 @@ func (sn *snap) sum(ctx context.Context, e *entry) ([32]byte, error) {
 	if err != nil {
 		return c.sum, err
 	}
-	defer f.Close()
+	defer unix.Close(f)
 	if c.sum, err = hashFile(ctx, f, st.Size); err == nil {
 		c.known = true
 	}
@@ -122,22 +120,25 @@ func (sn *snap) sum(ctx context.Context, e *entry) ([32]byte, error) {
 }
 
 // hashFile hashes at most size bytes: a file may grow faster than it is read.
-func hashFile(ctx context.Context, f *os.File, size int64) (sum [32]byte, err error) {
+func hashFile(ctx context.Context, fd int, size int64) (sum [32]byte, err error) {
 	h := blake3.New()
-	buf := make([]byte, min(size+1, 256<<10))
+	buf := make([]byte, min(size, 256<<10))
 	for size > 0 {
 		if err := ctx.Err(); err != nil {
 			return sum, err
 		}
-		n, err := f.Read(buf[:min(size, int64(len(buf)))])
-		_, _ = h.Write(buf[:n])
-		size -= int64(n)
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
+		n, err := unix.Read(fd, buf[:min(size, int64(len(buf)))])
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil:
 			return sum, err
 		}
+		if n == 0 {
+			break
+		}
+		_, _ = h.Write(buf[:n])
+		size -= int64(n)
 	}
 	h.Sum(sum[:0])
 	return sum, nil

@@ -158,7 +158,7 @@ func (w *walk) subdir(src, dst int, name, path string, depth int) error {
 // ignoreGone drops the error of a name that vanished or became something else
 // after it was listed.
 func ignoreGone(err error, path string) error {
-	if err == nil || errors.Is(err, unix.ENOENT) || errors.Is(err, errNotRegular) ||
+	if err == nil || errors.Is(err, unix.ENOENT) || errors.Is(err, errNotRegular) || errors.Is(err, errSymlink) ||
 		errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
 		return nil
 	}
@@ -186,6 +186,9 @@ func readlink(dir int, name string) (string, error) {
 	buf := make([]byte, 256)
 	for {
 		n, err := unix.Readlinkat(dir, name, buf)
+		if err == unix.EINVAL { // not a link any more
+			return "", errNotRegular
+		}
 		if err != nil {
 			return "", err
 		}
