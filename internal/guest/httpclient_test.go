@@ -32,7 +32,7 @@ import (
 
 // clearProxies keeps the tester's environment out of a test.
 func clearProxies(t testing.TB) {
-	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "REQUEST_METHOD", "SSL_CERT_FILE"} {
+	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "REQUEST_METHOD", "SSL_CERT_FILE", "SSL_CERT_DIR"} {
 		t.Setenv(name, "")
 		t.Setenv(strings.ToLower(name), "")
 	}
@@ -383,6 +383,37 @@ func TestSSLCertFileAddsRoots(t *testing.T) {
 	t.Setenv("SSL_CERT_FILE", empty)
 	_, err = NewHTTPClient("https://localhost/", 0)
 	assert.ErrorContains(t, err, "no certificate in")
+}
+
+// A directory's files add to the system's roots, and one that cannot be read
+// adds nothing.
+func TestSSLCertDirAddsRoots(t *testing.T) {
+	leakFree(t)
+	clearProxies(t)
+	system, err := trustedRoots()
+	require.NoError(t, err)
+	dir := t.TempDir()
+	o := newOrigin(t, "localhost", func(http.ResponseWriter, *http.Request) {})
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "ours.0"), o.pem, 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "README"), []byte("no certificate"), 0o600))
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "sub"), 0o700))
+	t.Setenv("SSL_CERT_DIR", "/no/such/dir:"+dir)
+	roots, err := trustedRoots()
+	require.NoError(t, err)
+	assert.False(t, system.Equal(roots))
+	system.AppendCertsFromPEM(o.pem)
+	assert.True(t, system.Equal(roots))
+	r := load(t, o.URL, 0, 2, 1)
+	assert.EqualValues(t, 2, r.OK, r.Errors)
+}
+
+// Without settings the roots are there too before a timer starts: Go's own
+// default would be read in the first handshake.
+func TestRootsAreReadAhead(t *testing.T) {
+	clearProxies(t)
+	client, err := NewHTTPClient("https://localhost/", 0)
+	require.NoError(t, err)
+	assert.NotNil(t, client.roots)
 }
 
 func TestLoadInterrupted(t *testing.T) {

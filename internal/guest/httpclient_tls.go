@@ -5,10 +5,13 @@ import (
 	"crypto/x509"
 	"fmt"
 	"os"
+	"path/filepath"
 )
 
-// systemBundles returns the files that hold the roots of common systems.
-// Go reads the first that exists, but none of them when SSL_CERT_FILE is set.
+// systemBundles returns the files that hold all roots of common systems. Go
+// reads the first that exists and then the directories with the same roots
+// one by one, which takes three times as long, but neither when SSL_CERT_FILE
+// and SSL_CERT_DIR are set.
 func systemBundles() []string {
 	return []string{
 		"/etc/ssl/certs/ca-certificates.crt",                // Debian, Ubuntu, Alpine
@@ -22,32 +25,54 @@ func systemBundles() []string {
 // maxBundle bounds a certificate file; the largest in use are under 1 MiB.
 const maxBundle = 16 << 20
 
-// trustedRoots returns the system's roots, with those of SSL_CERT_FILE added:
-// a sandbox hands its own authority over that way, and public sites must
-// remain verifiable beside it. nil means Go's default.
+// trustedRoots returns the system's roots, with those of SSL_CERT_FILE and
+// SSL_CERT_DIR added: a sandbox hands its own authority over that way, and
+// public sites must remain verifiable beside it. They are read and parsed now,
+// as Go's default would be in the first handshake, inside a timer.
 func trustedRoots() (*x509.CertPool, error) {
-	extra := os.Getenv("SSL_CERT_FILE")
-	if extra == "" {
-		return nil, nil
+	pool, err := systemRoots()
+	if err != nil {
+		return nil, err
+	}
+	if file := os.Getenv("SSL_CERT_FILE"); file != "" {
+		pem, err := readBundle(file)
+		if err != nil {
+			return nil, fmt.Errorf("reading SSL_CERT_FILE: %w", err)
+		}
+		if !pool.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("SSL_CERT_FILE: no certificate in %s", file)
+		}
+	}
+	for _, dir := range filepath.SplitList(os.Getenv("SSL_CERT_DIR")) {
+		addDirectory(pool, dir)
+	}
+	return pool, nil
+}
+
+// systemRoots returns the roots of the first bundle, else those that Go finds.
+func systemRoots() (*x509.CertPool, error) {
+	pool := x509.NewCertPool()
+	for _, name := range systemBundles() {
+		if pem, err := readBundle(name); err == nil && pool.AppendCertsFromPEM(pem) {
+			return pool, nil
+		}
 	}
 	pool, err := x509.SystemCertPool()
 	if err != nil {
-		pool = x509.NewCertPool()
-	}
-	pem, err := readBundle(extra)
-	if err != nil {
-		return nil, fmt.Errorf("reading SSL_CERT_FILE: %w", err)
-	}
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("SSL_CERT_FILE: no certificate in %s", extra)
-	}
-	for _, name := range systemBundles() {
-		if pem, err := readBundle(name); err == nil {
-			pool.AppendCertsFromPEM(pem)
-			break
-		}
+		return nil, fmt.Errorf("reading the system's certificates: %w", err)
 	}
 	return pool, nil
+}
+
+// addDirectory adds the certificates of a directory's files. As in Go a
+// directory or a file that cannot be read has none.
+func addDirectory(pool *x509.CertPool, dir string) {
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		if pem, err := readBundle(filepath.Join(dir, e.Name())); err == nil {
+			pool.AppendCertsFromPEM(pem)
+		}
+	}
 }
 
 func readBundle(name string) ([]byte, error) {
