@@ -217,7 +217,7 @@ func httpSection(cat *record.Category, res *Result) fields {
 		failed = max(failed, r.failed)
 	}
 	total := successes + failed
-	if n, err := strconv.ParseInt(res.Op.Key("n"), 10, 64); err == nil {
+	if n, err := strconv.ParseInt(res.Op.Key("n"), 10, 64); err == nil && n >= 0 {
 		total = n
 	}
 	ms := func(ns func(record.Latency) float64) rounded {
@@ -227,8 +227,8 @@ func httpSection(cat *record.Category, res *Result) fields {
 	return fields{
 		{"url", cat.URL},
 		{"total_requests", total},
-		{"concurrency", concurrency},
-		{"successful", total - failed},
+		{"concurrency", max(concurrency, 0)},
+		{"successful", max(total-failed, 0)},
 		{"failed", failed},
 		{"total_duration_ms", rounded{rs.number(func(r round) float64 { return r.elapsed / 1e6 }), 1}},
 		{"requests_per_sec", rounded{rs.number(func(r round) float64 { return perSecond(float64(r.count), r.elapsed) }), 1}},

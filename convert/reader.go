@@ -212,7 +212,7 @@ func (p *reader) result(line []byte) error {
 		}
 		unit, rest = field(rest)
 		v, ok := parseFloat(value)
-		if !ok || len(unit) == 0 {
+		if !ok || !possible(v) || len(unit) == 0 {
 			p.warn("result line of %s: %s is no value with a unit", quote(name), quote(value))
 			break
 		}

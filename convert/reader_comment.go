@@ -47,7 +47,7 @@ func (p *reader) end(v *record.End) {
 	if p.rep.End != nil {
 		return // a second one of the same run
 	}
-	p.elapsed += max(v.ElapsedNS, 0)
+	p.elapsed = bounded(p.elapsed + bounded(v.ElapsedNS))
 	v.ElapsedNS = p.elapsed
 	p.rep.End = v
 	if p.early == nil && !p.rep.Complete() {
@@ -67,6 +67,9 @@ func (p *reader) run(v *record.Run) {
 	}
 	if v.Schema != record.Schema {
 		p.warn("text schema %q, this reader knows %q", v.Schema, record.Schema)
+	}
+	if !possible(v.Time) {
+		v.Time = 0
 	}
 	for _, name := range v.Expected {
 		if len(p.expected) < maxOps && showable([]byte(name)) && !slices.Contains(p.expected, name) {
@@ -91,6 +94,7 @@ func (p *reader) category(v *record.Category) {
 	for _, s := range []*string{&v.Directory, &v.LargestFile, &v.URL} {
 		*s = clean([]byte(*s), 4096)
 	}
+	v.SizeMB, v.LargestFileSize, v.FilesFound = max(v.SizeMB, 0), bounded(v.LargestFileSize), bounded(v.FilesFound)
 	for i := range v.ScanDirs {
 		v.ScanDirs[i] = clean([]byte(v.ScanDirs[i]), 4096)
 	}
@@ -103,6 +107,10 @@ func (p *reader) samples(v *record.Samples) error {
 	st, err := p.lookup([]byte(v.Op))
 	if err != nil {
 		return err
+	}
+	if !possibleSamples(v) {
+		p.warn("samples line of %s with a number that cannot be", quote([]byte(v.Op)))
+		return nil
 	}
 	v.File = clean([]byte(v.File), 4096)
 	v.Command = cleanAll(v.Command)
@@ -132,6 +140,7 @@ func (p *reader) status(v *record.Status) error {
 	}
 	v.Reason, v.Cache, v.Dropped = clean([]byte(v.Reason), maxReason), clean([]byte(v.Cache), 20), clean([]byte(v.Dropped), 20)
 	v.Doubts, v.Command = cleanAll(v.Doubts), cleanAll(v.Command)
+	v.Resident, v.Pages = bounded(v.Resident), bounded(v.Pages)
 	if severity(v.Status) >= severity(st.status) {
 		st.status = v.Status
 		if v.Reason != "" {
@@ -159,7 +168,8 @@ func cleanKeys(m map[string]int64) map[string]int64 {
 	out := make(map[string]int64, len(m))
 	for k, v := range m {
 		if len(out) < 50 {
-			out[clean([]byte(k), 200)] += v
+			k = clean([]byte(k), 200)
+			out[k] = bounded(out[k] + bounded(v))
 		}
 	}
 	return out
