@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 
 	"github.com/capsem/capsem-bench/internal/catalogue"
 	"github.com/capsem/capsem-bench/internal/rivals"
@@ -24,7 +25,8 @@ func (p *plan) text(ctx context.Context) error {
 	}
 	const lines = 1_000_000
 	million := p.w.Path("million.txt")
-	if err := writeText(million, 1, lines/len(catalogue.Ops(catalogue.Settings{}))+1); err != nil {
+	ops := catalogue.Ops(catalogue.Settings{})
+	if err := writeText(million, 1, ops, lines/len(ops)+1); err != nil {
 		return err
 	}
 	rate := func(argv ...string) rivals.Measure {
@@ -39,12 +41,58 @@ func (p *plan) text(ctx context.Context) error {
 			peak, err := p.w.Peak(ctx, nil, command, "convert", million)
 			return peak / 1e6, err
 		}})
+	return p.comparison(command, benchstat)
+}
+
+// comparison is of two sides of many boots. Ours takes a directory of boots a
+// side, of which benchstat would make as many columns: it gets the same lines
+// in one file a side.
+func (p *plan) comparison(command, benchstat string) error {
+	const boots, rounds, number = 16, 10, 60
+	ops := catalogue.Ops(catalogue.Settings{})
+	for i := len(ops); i < number; i++ {
+		ops = append(ops, catalogue.Op{Name: fmt.Sprintf("Other/op=op%d", i), Units: []string{"ns/op", "B/s"}})
+	}
+	var dirs, files []string
+	for i, side := range []string{"old", "new"} {
+		dir := p.w.Path(side)
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			return err
+		}
+		var all []byte
+		for boot := range boots {
+			file := filepath.Join(dir, fmt.Sprintf("boot%02d.txt", boot))
+			if err := writeText(file, uint64(i*boots+boot), ops, rounds); err != nil {
+				return err
+			}
+			text, err := os.ReadFile(file)
+			if err != nil {
+				return err
+			}
+			all = append(all, text...)
+		}
+		if err := os.WriteFile(dir+".txt", all, 0o600); err != nil {
+			return err
+		}
+		dirs, files = append(dirs, dir), append(files, dir+".txt")
+	}
+	took := func(argv ...string) rivals.Measure {
+		return func(ctx context.Context) (float64, error) {
+			seconds, err := rivals.Elapsed(ctx, argv...)
+			return 1e3 * seconds, err
+		}
+	}
+	p.add(line{
+		what: fmt.Sprintf("comparison, %d ops, %d boots a side, %d rounds", number, boots, rounds), unit: "ms", tool: "benchstat",
+		ours: took(append([]string{command, "compare"}, dirs...)...), theirs: took(append([]string{benchstat}, files...)...),
+		target: target{timesAtMost, 1},
+	})
 	return nil
 }
 
-// writeText writes result lines of every operation of the catalogue, in
-// rounds, as the guest binary does.
-func writeText(path string, seed uint64, rounds int) error {
+// writeText writes result lines of some operations, in rounds, as the guest
+// binary does.
+func writeText(path string, seed uint64, ops []catalogue.Op, rounds int) error {
 	f, err := os.Create(path)
 	if err != nil {
 		return err
@@ -53,7 +101,7 @@ func writeText(path string, seed uint64, rounds int) error {
 	out := bufio.NewWriterSize(f, 1<<20)
 	rng := rand.New(rand.NewPCG(seed, seed))
 	fmt.Fprintln(out, "goos: linux\ngoarch: amd64\npkg: github.com/capsem/capsem-bench")
-	for _, op := range catalogue.Ops(catalogue.Settings{}) {
+	for _, op := range ops {
 		for range rounds {
 			fmt.Fprintf(out, "Benchmark%s-2 \t 1\t", op.Name)
 			for _, unit := range op.Units {
