@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // systemBundles returns the files that hold all roots of common systems. Go
@@ -30,7 +31,7 @@ const maxBundle = 16 << 20
 // public sites must remain verifiable beside it. They are read and parsed now,
 // as Go's default would be in the first handshake, inside a timer.
 func trustedRoots() (*x509.CertPool, error) {
-	pool, err := systemRoots()
+	r, err := systemRoots()
 	if err != nil {
 		return nil, err
 	}
@@ -39,38 +40,74 @@ func trustedRoots() (*x509.CertPool, error) {
 		if err != nil {
 			return nil, fmt.Errorf("reading SSL_CERT_FILE: %w", err)
 		}
-		if !pool.AppendCertsFromPEM(pem) {
+		if !r.add(pem) {
 			return nil, fmt.Errorf("SSL_CERT_FILE: no certificate in %s", file)
 		}
 	}
 	for _, dir := range filepath.SplitList(os.Getenv("SSL_CERT_DIR")) {
-		addDirectory(pool, dir)
+		r.addDirectory(dir)
 	}
-	return pool, nil
+	return r.pool, nil
+}
+
+// roots is a pool that parses no certificate twice: on most systems all three
+// places hold the same, and parsing takes most of the time.
+type roots struct {
+	pool *x509.CertPool
+	seen map[string]bool
 }
 
 // systemRoots returns the roots of the first bundle, else those that Go finds.
-func systemRoots() (*x509.CertPool, error) {
-	pool := x509.NewCertPool()
+func systemRoots() (*roots, error) {
+	r := &roots{x509.NewCertPool(), make(map[string]bool)}
 	for _, name := range systemBundles() {
-		if pem, err := readBundle(name); err == nil && pool.AppendCertsFromPEM(pem) {
-			return pool, nil
+		if pem, err := readBundle(name); err == nil && r.add(pem) {
+			return r, nil
 		}
 	}
 	pool, err := x509.SystemCertPool()
 	if err != nil {
 		return nil, fmt.Errorf("reading the system's certificates: %w", err)
 	}
-	return pool, nil
+	r.pool = pool
+	return r, nil
+}
+
+// add adds the certificates of a PEM file and reports whether it has any.
+func (r *roots) add(pem []byte) (any bool) {
+	const begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+	for rest := string(pem); ; {
+		_, after, ok := strings.Cut(rest, begin)
+		if !ok {
+			return any
+		}
+		block, after, ok := strings.Cut(after, end)
+		if !ok {
+			return any
+		}
+		rest = after
+		if !r.seen[block] {
+			if !r.pool.AppendCertsFromPEM([]byte(begin + block + end + "\n")) {
+				continue
+			}
+			r.seen[block] = true
+		}
+		any = true
+	}
 }
 
 // addDirectory adds the certificates of a directory's files. As in Go a
-// directory or a file that cannot be read has none.
-func addDirectory(pool *x509.CertPool, dir string) {
+// directory or a file that cannot be read has none, and a link to another
+// file of the directory is left out: it is there for OpenSSL, by its hash.
+func (r *roots) addDirectory(dir string) {
 	entries, _ := os.ReadDir(dir)
 	for _, e := range entries {
-		if pem, err := readBundle(filepath.Join(dir, e.Name())); err == nil {
-			pool.AppendCertsFromPEM(pem)
+		path := filepath.Join(dir, e.Name())
+		if target, err := os.Readlink(path); err == nil && !strings.Contains(target, "/") {
+			continue
+		}
+		if pem, err := readBundle(path); err == nil {
+			r.add(pem)
 		}
 	}
 }
