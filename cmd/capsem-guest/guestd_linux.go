@@ -121,7 +121,7 @@ func furnish(cfg vmconfig.Config) error {
 	if err := trust(cfg.CAPEM); err != nil {
 		return err
 	}
-	for _, name := range []string{"/usr/local/bin/" + snapshotsName, "/usr/local/bin/" + relayName, fixedRelay} {
+	for _, name := range []string{binDir + "/" + snapshotsName, binDir + "/" + relayName, fixedRelay} {
 		_ = os.Remove(name)
 		if err := os.Symlink(vmconfig.Program, name); err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -90,7 +91,7 @@ func enterRootfs() error {
 		return err
 	}
 	stage(vmconfig.StageRootfs, "")
-	if err := installSelf(root + vmconfig.Program); err != nil {
+	if err := installPrograms(root); err != nil {
 		return err
 	}
 	home := mount{vmconfig.WorkspaceTag, root + vmconfig.Home, "virtiofs", unix.MS_NOSUID | unix.MS_NODEV, ""}
@@ -101,17 +102,35 @@ func enterRootfs() error {
 	return switchRoot(root)
 }
 
-// installSelf makes this program visible in the new root. It lies in the
-// initramfs, whose pages are in memory anyway, so it is bound and not copied.
-func installSelf(path string) error {
-	if err := os.WriteFile(path, nil, 0o755); err != nil {
+// installPrograms makes this program and those that came with it visible in
+// the new root. They lie in the initramfs, whose pages are in memory anyway,
+// so they are bound and not copied.
+func installPrograms(root string) error {
+	programs := map[string]string{vmconfig.Program: "/init"}
+	paths, err := filepath.Glob(vmconfig.ProgramsDir + "/*")
+	if err != nil {
 		return err
 	}
-	if err := unix.Mount("/init", path, "", unix.MS_BIND, ""); err != nil {
-		return fmt.Errorf("installing %s: %w", vmconfig.Program, err)
+	for _, path := range paths {
+		programs[filepath.Join(vmconfig.RunDir, filepath.Base(path))] = path
+	}
+	for target, source := range programs {
+		if err := os.WriteFile(root+target, nil, 0o755); err != nil {
+			return err
+		}
+		if err := unix.Mount(source, root+target, "", unix.MS_BIND, ""); err != nil {
+			return fmt.Errorf("installing %s: %w", target, err)
+		}
+		link := filepath.Join(root, binDir, filepath.Base(target))
+		if err := os.Symlink(target, link); err != nil && !errors.Is(err, os.ErrExist) {
+			return err
+		}
 	}
 	return nil
 }
+
+// binDir is where commands are found that are not Debian's.
+const binDir = "/usr/local/bin"
 
 // switchRoot is what switch_root(8) does: the mount moves over / and becomes
 // the root. The configuration, which has a key in it, does not stay behind.

@@ -49,6 +49,13 @@ const WorkspaceTag = "workspace"
 // Program is where the guest keeps capsem-guest once it is up.
 const Program = "/run/capsem-guest"
 
+// ProgramsDir is the directory of the initramfs whose files the guest finds
+// in RunDir, and by links in its PATH.
+const ProgramsDir = "/programs"
+
+// RunDir is where the guest keeps the programs of the initramfs.
+const RunDir = "/run"
+
 // A Mode is what a guest boots for.
 type Mode string
 

@@ -44,7 +44,9 @@ func HostArch() Arch { return Arch(runtime.GOARCH) }
 const buildVersion = "1"
 
 // packages are what the rootfs has beside Debian's essential ones.
-func packages() []string { return []string{"ca-certificates", "curl", "iproute2", "python3"} }
+func packages() []string {
+	return []string{"ca-certificates", "curl", "iproute2", "mount", "procps", "python3"}
+}
 
 // inputs is the digest of all that decides about an image but the versions of
 // packages, which Debian chooses.

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/capsem/capsem-bench/internal/vmconfig"
 )
@@ -28,7 +30,7 @@ func writeModules(path string, files []string) error {
 
 // writeInitrd writes a machine's initramfs: the kernel's modules and then what
 // is this machine's own, init and its configuration.
-func writeInitrd(path, modules, guest string, cfg vmconfig.Config) error {
+func writeInitrd(path, modules, guest string, programs map[string]string, cfg vmconfig.Config) error {
 	program, err := os.ReadFile(guest)
 	if err != nil {
 		return err
@@ -47,6 +49,13 @@ func writeInitrd(path, modules, guest string, cfg vmconfig.Config) error {
 		c.charDevice("dev/console", 5, 1)
 		c.file("init", 0o755, program)
 		c.file(vmconfig.Path, 0o400, config)
+		for _, name := range slices.Sorted(maps.Keys(programs)) {
+			data, err := os.ReadFile(programs[name])
+			if err != nil {
+				return err
+			}
+			c.file(vmconfig.ProgramsDir+"/"+name, 0o755, data)
+		}
 		return nil
 	})
 }

@@ -22,6 +22,8 @@ type Options struct {
 	MemoryMB int // 0 means 2048
 	// Guest is capsem-guest, built for the image's architecture.
 	Guest string
+	// Programs are files that the guest finds in its PATH, by their names there.
+	Programs map[string]string
 	// Workspace is the directory that the guest sees as /root.
 	Workspace string
 	// Tools are the programs of the host.
@@ -114,7 +116,7 @@ func (vm *VM) Stages() *Stages { return vm.stages }
 func (vm *VM) Dial(ctx context.Context, port uint32) (net.Conn, error) {
 	c, err := vm.link.dial(ctx, port)
 	if err != nil {
-		return nil, vm.explain(err)
+		return nil, vm.Explain(err)
 	}
 	return c, nil
 }
@@ -135,7 +137,7 @@ func (vm *VM) Err() error {
 		return nil
 	default:
 	}
-	return vm.explain(nil)
+	return vm.Explain(nil)
 }
 
 // The limits of a boot. Each stage begins a new one: what must not happen is
@@ -165,7 +167,7 @@ func (vm *VM) Boot(ctx context.Context, cfg vmconfig.Config) error {
 	vm.stages.Mark("devices")
 	cfg.TimeNS = time.Now().UnixNano()
 	initrd := filepath.Join(vm.dir, "initrd")
-	if err := writeInitrd(initrd, vm.opt.Image.Modules(), vm.opt.Guest, cfg); err != nil {
+	if err := writeInitrd(initrd, vm.opt.Image.Modules(), vm.opt.Guest, vm.opt.Programs, cfg); err != nil {
 		return err
 	}
 	if err := vm.startQEMU(initrd); err != nil {
@@ -191,9 +193,9 @@ func (vm *VM) awaitServing(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case reason := <-vm.failed:
-			return vm.explain(fmt.Errorf("the guest could not boot: %s", escape(reason)))
+			return vm.Explain(fmt.Errorf("the guest could not boot: %s", escape(reason)))
 		case <-vm.ended:
-			return vm.explain(errors.New("the guest did not come up"))
+			return vm.Explain(errors.New("the guest did not come up"))
 		case <-vm.serving:
 			_ = os.Remove(filepath.Join(vm.dir, "initrd")) // it has a key in it
 			return nil
@@ -203,7 +205,7 @@ func (vm *VM) awaitServing(ctx context.Context) error {
 			seen, begin = n, time.Now()
 		}
 		if time.Since(begin) > limit {
-			return vm.explain(fmt.Errorf("the guest did not come up: nothing happened for %v", limit))
+			return vm.Explain(fmt.Errorf("the guest did not come up: nothing happened for %v", limit))
 		}
 	}
 }
@@ -237,9 +239,9 @@ func (vm *VM) onStage(line string) {
 	}
 }
 
-// explain adds to an error what is known of the machine: which process ended
+// Explain adds to an error what is known of the machine: which process ended
 // and the end of the console.
-func (vm *VM) explain(err error) error {
+func (vm *VM) Explain(err error) error {
 	select {
 	case <-vm.ended:
 		err = errors.Join(err, vm.cause)

@@ -1,0 +1,239 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/capsem/capsem-bench/host/session"
+	"github.com/capsem/capsem-bench/internal/shell"
+	"github.com/capsem/capsem-bench/internal/vmconfig"
+	"github.com/capsem/capsem-bench/sandbox/qemu"
+	"github.com/capsem/capsem-bench/sandbox/remote"
+)
+
+// A VMConfig configures a VM.
+type VMConfig struct {
+	Dir string // on the disk to measure; a directory in it is the workspace
+	// Machine is the machine; its workspace is set here.
+	Machine qemu.Options
+	// Binary is the guest binary; "" leaves it out, and Run with it.
+	Binary string
+	// Env is the environment to take the guest binary's variables from.
+	Env []string
+	// Session gets a row for every request; the caller closes it. nil keeps none.
+	Session *session.Writer
+	// URLs whose hosts the proxy allows beside the default ones.
+	URLs []string
+}
+
+// A VM is a QEMU machine between the host services, as a Capsem VM has them.
+// Close it to power it off, stop the services and remove the workspace.
+type VM struct {
+	cfg      VMConfig
+	dir      string // of the workspace and its snapshots
+	services *Services
+	machine  *qemu.VM
+	client   *remote.Client
+	key      []byte
+	hostKey  []byte
+}
+
+// guestBinary is the guest binary's name in a guest.
+const guestBinary = "capsem-bench.test"
+
+// NewVM boots a machine. An interrupt of ctx ends it at any point.
+func NewVM(ctx context.Context, cfg VMConfig) (v *VM, err error) {
+	v = &VM{cfg: cfg}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, v.Close())
+			v = nil
+		}
+	}()
+	workspace, store, err := v.directories()
+	if err != nil {
+		return v, err
+	}
+	v.services, err = NewServices(ServicesConfig{Workspace: workspace, Store: store, Session: cfg.Session, URLs: cfg.URLs})
+	if err != nil {
+		return v, err
+	}
+	machine := cfg.Machine
+	machine.Workspace = workspace
+	if cfg.Binary != "" {
+		programs := maps.Clone(machine.Programs)
+		if programs == nil {
+			programs = make(map[string]string)
+		}
+		programs[guestBinary] = cfg.Binary
+		machine.Programs = programs
+	}
+	if v.machine, err = qemu.New(machine); err != nil {
+		return v, err
+	}
+	v.services.ServeProxy(v.machine.Proxy())
+	v.services.ServeGateway(v.machine.Gateway())
+	return v, v.boot(ctx, machine)
+}
+
+// boot starts the machine and logs in, with keys made for it.
+func (v *VM) boot(ctx context.Context, machine qemu.Options) error {
+	key, authorized, err := remote.NewKey()
+	if err != nil {
+		return err
+	}
+	hostKey, hostPublic, err := remote.NewKey()
+	if err != nil {
+		return err
+	}
+	v.key, v.hostKey = key, hostPublic
+	err = v.machine.Boot(ctx, vmconfig.Config{
+		CAPEM: string(v.services.CAPEM()), AuthorizedKey: string(authorized), HostKeyPEM: string(hostKey),
+		Env: guestVariables(v.cfg.Env, machine),
+	})
+	if err != nil {
+		return err
+	}
+	v.client, err = remote.Connect(ctx, remote.Config{
+		Key: key, HostKey: hostPublic, Silence: silence(machine.Accel),
+		Dial: func(ctx context.Context) (net.Conn, error) { return v.machine.Dial(ctx, vmconfig.SSHPort) },
+	})
+	if err != nil {
+		return v.explain(err)
+	}
+	v.machine.Stages().Mark("ssh")
+	return nil
+}
+
+// silence is how long the guest may say nothing. Under TCG on a busy machine
+// all of its processors can be taken for ten seconds.
+func silence(a qemu.Accel) time.Duration {
+	if a == qemu.KVM {
+		return 30 * time.Second
+	}
+	return 90 * time.Second
+}
+
+// directories makes the workspace and its snapshots beside the results, so
+// that the disk measured is the user's.
+func (v *VM) directories() (workspace, store string, err error) {
+	if v.dir, err = os.MkdirTemp(v.cfg.Dir, ".sandbox-"); err != nil {
+		return "", "", err
+	}
+	if v.dir, err = filepath.Abs(v.dir); err != nil {
+		return "", "", err
+	}
+	workspace, store = filepath.Join(v.dir, "workspace"), filepath.Join(v.dir, "auto_snapshots")
+	for _, d := range []string{workspace, store} {
+		if err := os.Mkdir(d, 0o700); err != nil {
+			return "", "", err
+		}
+	}
+	return workspace, store, nil
+}
+
+// guestVariables are the guest binary's own variables of env, and what it
+// copies into its results.
+func guestVariables(env []string, machine qemu.Options) []string {
+	out := slices.DeleteFunc(slices.Clone(env), func(kv string) bool {
+		key, _, _ := strings.Cut(kv, "=")
+		switch key {
+		case "CAPSEM_BENCH_DIR", "CAPSEM_BENCH_WORKSPACE", "CAPSEM_BENCH_TEST":
+			return true
+		}
+		return !strings.HasPrefix(key, "CAPSEM_BENCH_") && !strings.HasPrefix(key, "CAPSEM_SNAPSHOTS_")
+	})
+	return append(out, "CAPSEM_BENCH_SANDBOX=qemu", "CAPSEM_BENCH_ACCEL="+string(machine.Accel),
+		"CAPSEM_BENCH_IMAGE="+machine.Image.Digest)
+}
+
+// Run runs the guest binary once.
+func (v *VM) Run(ctx context.Context, args []string, stdout, stderr io.Writer) (int, error) {
+	line := shell.Join(append([]string{vmconfig.RunDir + "/" + guestBinary}, args...)...)
+	return v.Exec(ctx, remote.Command{Line: line, Stdout: stdout, Stderr: stderr})
+}
+
+// Exec runs a command in the guest.
+func (v *VM) Exec(ctx context.Context, cmd remote.Command) (int, error) {
+	status, err := v.client.Run(ctx, cmd)
+	if err != nil && ctx.Err() == nil {
+		err = v.explain(err)
+	}
+	return status, err
+}
+
+// explainWait is how long a broken connection waits for the reason: the end
+// of QEMU is known a moment after the end of its sockets.
+const explainWait = time.Second
+
+// explain adds what is known of the machine to an error of a connection.
+func (v *VM) explain(err error) error {
+	select {
+	case <-v.machine.Ended():
+	case <-time.After(explainWait):
+	}
+	return v.machine.Explain(err)
+}
+
+// Client is the connection to the guest.
+func (v *VM) Client() *remote.Client { return v.client }
+
+// Machine is the machine itself.
+func (v *VM) Machine() *qemu.VM { return v.machine }
+
+// Services are the host's side.
+func (v *VM) Services() *Services { return v.services }
+
+// Dir is the directory that holds the workspace and its snapshots.
+func (v *VM) Dir() string { return v.dir }
+
+// offWait is how long a guest may take to power off when asked to. Nothing is
+// lost when it is killed: all it may keep is on the host already. It takes
+// 0.6 s under TCG.
+const offWait = 10 * time.Second
+
+// PowerOff asks the guest to power off and waits until it has.
+func (v *VM) PowerOff(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, offWait)
+	defer cancel()
+	// The connection ends with the guest, so the command's end is not seen.
+	go func() { _, _ = v.client.Run(ctx, remote.Command{Line: "kill -TERM 1"}) }()
+	if err := v.machine.WaitOff(ctx); err != nil {
+		return fmt.Errorf("the guest did not power off within %v", offWait)
+	}
+	v.machine.Stages().Mark("off")
+	return nil
+}
+
+// Close powers the machine off, stops the services and removes the workspace.
+// A guest that does not power off is killed.
+func (v *VM) Close() error {
+	var errs []error
+	if v.client != nil {
+		select {
+		case <-v.machine.Ended():
+		default:
+			_ = v.PowerOff(context.Background())
+		}
+		_ = v.client.Close()
+	}
+	if v.machine != nil {
+		errs = append(errs, v.machine.Close())
+	}
+	if v.services != nil {
+		errs = append(errs, v.services.Close())
+	}
+	if v.dir != "" {
+		errs = append(errs, os.RemoveAll(v.dir))
+	}
+	return errors.Join(errs...)
+}
