@@ -36,6 +36,11 @@ func GuestTools() Artifact {
 	return Artifact{"capsem-guest", "CAPSEM_GUEST", []string{"build"}, "./cmd/capsem-guest", ""}
 }
 
+// GuestCommand is the command itself, static, for a guest of any making.
+func GuestCommand() Artifact {
+	return Artifact{"capsem-bench-static", "CAPSEM_BENCH_COMMAND", []string{"build"}, "./cmd/capsem-bench", ""}
+}
+
 // For returns the artifact for Linux on the given GOARCH. Beside the command
 // and in PATH it is looked for as capsem-bench.test-arm64 and the like, where
 // this machine does not have the same.

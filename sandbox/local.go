@@ -2,24 +2,16 @@ package sandbox
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 
-	"github.com/capsem/capsem-bench/host/gateway"
-	"github.com/capsem/capsem-bench/host/proxy"
 	"github.com/capsem/capsem-bench/host/session"
-	"github.com/capsem/capsem-bench/host/upstream"
-	"github.com/capsem/capsem-bench/internal/catalogue"
-	"github.com/capsem/capsem-bench/internal/record"
 )
 
 // LocalConfig configures a Local sandbox.
@@ -43,16 +35,12 @@ type Local struct {
 	scratch  []string // directories to remove
 	store    string   // of the snapshots
 	env      []string
-	cancel   context.CancelFunc
-	services sync.WaitGroup
-	gateway  *gateway.Gateway
-	errs     chan error
+	services *Services
 }
 
 // NewLocal starts the services.
 func NewLocal(cfg LocalConfig) (l *Local, err error) {
-	ctx, cancel := context.WithCancel(context.Background())
-	l = &Local{cfg: cfg, cancel: cancel, errs: make(chan error, 3)}
+	l = &Local{cfg: cfg}
 	defer func() {
 		if err != nil {
 			err = errors.Join(fmt.Errorf("local sandbox: %w", err), l.Close())
@@ -63,14 +51,20 @@ func NewLocal(cfg LocalConfig) (l *Local, err error) {
 	if err != nil {
 		return l, err
 	}
-	proxyURL, caFile, err := l.network(ctx, run)
+	l.services, err = NewServices(ServicesConfig{Workspace: home, Store: l.store, Session: cfg.Session, URLs: cfg.URLs})
+	if err != nil {
+		return l, err
+	}
+	proxyURL, caFile, err := l.network(run)
 	if err != nil {
 		return l, err
 	}
 	socket := filepath.Join(run, "gateway.sock")
-	if err := l.snapshots(ctx, home, socket); err != nil {
+	ln, err := net.Listen("unix", socket)
+	if err != nil {
 		return l, err
 	}
+	l.services.ServeGateway(ln)
 	for _, name := range []string{"snapshots", "capsem-mcp-server"} {
 		if err := os.Symlink(cfg.GuestTools, filepath.Join(bin, name)); err != nil {
 			return l, err
@@ -116,86 +110,22 @@ func (l *Local) directories() (home, bin, run string, err error) {
 	return home, bin, run, nil
 }
 
-// network starts the origin and the proxy before it.
-func (l *Local) network(ctx context.Context, run string) (proxyURL, caFile string, err error) {
-	origin, err := upstream.New(upstream.Config{})
+// network makes the proxy reachable and writes down its authority.
+func (l *Local) network(run string) (proxyURL, caFile string, err error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", "", err
 	}
-	originLn, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", "", err
-	}
-	l.serve("upstream", func() error { return origin.Serve(ctx, originLn) })
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(origin.CAPEM()) {
-		return "", "", errors.New("the origin has no certificate")
-	}
-	p, err := proxy.New(proxy.Config{
-		Allow: l.allow(), UpstreamRoots: roots, Recorder: netEvents{l.cfg.Session},
-		Upstream: func(ctx context.Context, _ string, _ int) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "tcp", originLn.Addr().String())
-		},
-	})
-	if err != nil {
-		return "", "", err
-	}
-	proxyLn, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", "", err
-	}
-	l.serve("proxy", func() error { return p.Serve(ctx, proxyLn) })
+	l.services.ServeProxy(ln)
 	caFile = filepath.Join(run, "ca.pem")
-	return "http://" + proxyLn.Addr().String(), caFile, os.WriteFile(caFile, p.CAPEM(), 0o600)
-}
-
-// allow is Capsem's default allow list as far as the benchmarks need it.
-func (l *Local) allow() []string {
-	hosts := []string{"www.google.com", "google.com"}
-	for _, raw := range append(slices.Clone(l.cfg.URLs), catalogue.DefaultThroughputURL) {
-		if u, err := url.Parse(raw); err == nil && u.Hostname() != "" {
-			hosts = append(hosts, strings.ToLower(u.Hostname()))
-		}
-	}
-	return hosts
-}
-
-// snapshots starts the gateway over the workspace.
-func (l *Local) snapshots(ctx context.Context, home, socket string) error {
-	g, err := gateway.New(gateway.Config{
-		Workspace: home, Store: l.store, Version: record.ToolVersion, Recorder: mcpCalls{l.cfg.Session},
-	})
-	if err != nil {
-		return err
-	}
-	l.gateway = g
-	ln, err := net.Listen("unix", socket)
-	if err != nil {
-		return err
-	}
-	l.serve("gateway", func() error { return g.Serve(ctx, ln) })
-	return nil
-}
-
-func (l *Local) serve(name string, f func() error) {
-	l.services.Go(func() {
-		if err := f(); err != nil {
-			l.errs <- fmt.Errorf("%s: %w", name, err)
-		}
-	})
+	return "http://" + ln.Addr().String(), caFile, os.WriteFile(caFile, l.services.CAPEM(), 0o600)
 }
 
 // Close stops the services and removes the workspace and its snapshots.
 func (l *Local) Close() error {
-	l.cancel()
-	l.services.Wait()
-	close(l.errs)
 	var errs []error
-	for err := range l.errs {
-		errs = append(errs, err)
-	}
-	if l.gateway != nil {
-		errs = append(errs, l.gateway.Close())
+	if l.services != nil {
+		errs = append(errs, l.services.Close())
 	}
 	for _, dir := range l.scratch {
 		errs = append(errs, os.RemoveAll(dir))
@@ -225,13 +155,3 @@ func lookup(env []string, key string) string {
 	}
 	return ""
 }
-
-// netEvents writes the proxy's records into the session database.
-type netEvents struct{ w *session.Writer }
-
-func (n netEvents) RecordRequest(r proxy.Request) { n.w.NetEvent(session.NetEvent(r)) }
-
-// mcpCalls writes the gateway's.
-type mcpCalls struct{ w *session.Writer }
-
-func (m mcpCalls) RecordCall(c gateway.Call) { m.w.MCPCall(session.MCPCall(c)) }

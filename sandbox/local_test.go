@@ -112,6 +112,6 @@ func TestLocalCannotOpen(t *testing.T) {
 // Only what was asked for is reached: names that are allowed, and of those
 // this machine alone.
 func TestAllow(t *testing.T) {
-	l := &Local{cfg: LocalConfig{URLs: []string{"https://Example.com:8443/x", "", "::no url"}}}
+	l := &Services{cfg: ServicesConfig{URLs: []string{"https://Example.com:8443/x", "", "::no url"}}}
 	assert.Equal(t, []string{"www.google.com", "google.com", "example.com", "ash-speed.hetzner.com"}, l.allow())
 }

@@ -51,6 +51,7 @@ Exit status: 0 ok, 1 what was measured failed, 2 usage or unreadable input,
 		a.compareCommand(),
 		a.gateCommand(),
 		a.sessionCommand(),
+		a.vmCommand(),
 		a.completionCommand(root),
 		a.manCommand(root),
 	)

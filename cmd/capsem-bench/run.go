@@ -69,6 +69,7 @@ type opened interface {
 func (a *app) sandboxes() []sandboxKind {
 	return []sandboxKind{
 		a.localSandbox(),
+		a.qemuSandbox(),
 	}
 }
 

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+
+	"github.com/capsem/capsem-bench/host/session"
+	"github.com/capsem/capsem-bench/sandbox"
+	"github.com/capsem/capsem-bench/sandbox/qemu"
+	"github.com/spf13/pflag"
+)
+
+// machineOptions are the flags of everything that boots a VM.
+type machineOptions struct {
+	profile, arch, accel, mirror string
+	cpus, memory                 int
+}
+
+// imageFlags choose the image.
+func (o *machineOptions) imageFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.profile, "profile", string(qemu.Minimal), "the VM's image: minimal, or full with node and the AI CLIs")
+	f.StringVar(&o.arch, "arch", string(qemu.HostArch()), "the VM's architecture: amd64 or arm64")
+	f.StringVar(&o.mirror, "mirror", "", "Debian mirror `URL` (default that of apt's configuration)")
+}
+
+func (o *machineOptions) flags(f *pflag.FlagSet) {
+	o.imageFlags(f)
+	f.StringVar(&o.accel, "accel", "auto", "how the VM's instructions are run: auto, kvm, or tcg (emulated)")
+	f.IntVar(&o.cpus, "cpus", 2, "the VM's processors")
+	f.IntVar(&o.memory, "memory", 2048, "the VM's memory in `MiB`")
+}
+
+func (o *machineOptions) checkImage() error {
+	switch qemu.Profile(o.profile) {
+	case qemu.Minimal, qemu.Full:
+	default:
+		return usage("--profile %q: want minimal or full", o.profile)
+	}
+	switch qemu.Arch(o.arch) {
+	case qemu.AMD64, qemu.ARM64:
+	default:
+		return usage("--arch %q: want amd64 or arm64", o.arch)
+	}
+	return nil
+}
+
+func (o *machineOptions) check() error {
+	if err := o.checkImage(); err != nil {
+		return err
+	}
+	switch o.accel {
+	case "auto", string(qemu.KVM), string(qemu.TCG):
+	default:
+		return usage("--accel %q: want auto, kvm or tcg", o.accel)
+	}
+	if o.cpus < 1 || o.cpus > 64 {
+		return usage("--cpus %d: want 1 to 64", o.cpus)
+	}
+	// Less than 512 MiB leaves the kernel and init no room.
+	if o.memory < 512 || o.memory > 1<<20 {
+		return usage("--memory %d: want 512 to 1048576 MiB", o.memory)
+	}
+	return nil
+}
+
+func (o *machineOptions) build(notify func(string)) qemu.BuildOptions {
+	return qemu.BuildOptions{
+		Profile: qemu.Profile(o.profile), Arch: qemu.Arch(o.arch), Mirror: o.mirror, Notify: notify,
+	}
+}
+
+// machine makes ready what a VM boots from: emulator, image, the guest's
+// programs, and the answer to whether KVM works. Remarks go to standard error.
+func (a *app) machine(ctx context.Context, o *machineOptions, notify func(string)) (qemu.Options, error) {
+	m := qemu.Options{CPUs: o.cpus, MemoryMB: o.memory}
+	program := qemu.Config{Arch: qemu.Arch(o.arch)}.Program()
+	if _, err := exec.LookPath(program); err != nil {
+		return m, fmt.Errorf("%s: %w; 'capsem-bench vm setup' installs what is missing", program, qemu.ErrTool)
+	}
+	var err error
+	if m.Tools, err = qemu.FindTools(); err != nil {
+		return m, fmt.Errorf("%w; 'capsem-bench vm setup' installs what is missing", err)
+	}
+	if m.Image, err = qemu.Build(ctx, o.build(notify)); err != nil {
+		return m, err
+	}
+	if m.Guest, err = sandbox.GuestTools().For(o.arch).Find(ctx, notify); err != nil {
+		return m, err
+	}
+	m.Accel = qemu.Accel(o.accel)
+	if o.accel != "auto" {
+		if m.Accel == qemu.TCG {
+			a.warnEmulated("as told by --accel")
+		}
+		return m, nil
+	}
+	notify("trying KVM")
+	accel, reason, err := qemu.ChooseAccel(ctx, m.Image, m.Guest)
+	if err != nil {
+		return m, err
+	}
+	if m.Accel = accel; accel == qemu.TCG {
+		a.warnEmulated(reason)
+	}
+	return m, nil
+}
+
+func (a *app) warnEmulated(reason string) {
+	fmt.Fprintf(a.stderr, "capsem-bench: the VM is emulated (TCG), several times slower than one with KVM: %s\n", clean(reason))
+}
+
+// qemuSandbox measures in VMs of our own.
+func (a *app) qemuSandbox() sandboxKind {
+	opt := new(machineOptions)
+	return sandboxKind{
+		name:  "qemu",
+		about: "a VM with Capsem's topology, by QEMU; see 'capsem-bench vm doctor'",
+		flags: opt.flags,
+		prepare: func(ctx context.Context, cfg prepareConfig) (openFunc, error) {
+			if err := opt.check(); err != nil {
+				return nil, err
+			}
+			machine, err := a.machine(ctx, opt, cfg.notify)
+			if err != nil {
+				return nil, err
+			}
+			guest := cfg.guest
+			if guest == "" {
+				if guest, err = sandbox.GuestBinary().For(opt.arch).Find(ctx, cfg.notify); err != nil {
+					return nil, err
+				}
+			}
+			return func(ctx context.Context, b bootConfig) (opened, error) {
+				db, err := b.session()
+				if err != nil {
+					return nil, err
+				}
+				machine.OnStage = func(t qemu.StageTime) { b.notify("booting: " + t.Name) }
+				return newVM(ctx, b.dir, machine, guest, db)
+			}, nil
+		},
+	}
+}
+
+// newVM boots a VM for the guest binary, or without it.
+func newVM(ctx context.Context, dir string, machine qemu.Options, guest string, db *session.Writer) (*sandbox.VM, error) {
+	v, err := sandbox.NewVM(ctx, sandbox.VMConfig{
+		Dir: dir, Machine: machine, Binary: guest, Env: os.Environ(), Session: db,
+		URLs: []string{os.Getenv("CAPSEM_BENCH_HTTP_URL"), os.Getenv("CAPSEM_BENCH_THROUGHPUT_URL")},
+	})
+	if err != nil && ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return v, nil
+}
