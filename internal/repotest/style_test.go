@@ -1,10 +1,12 @@
 package repotest
 
 import (
+	"bytes"
 	"go/ast"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -58,6 +60,37 @@ func TestNoPathsOfOneMachine(t *testing.T) {
 		}
 		if len(here) > len("/a/b") {
 			assert.NotContains(t, string(text), here+"/", path)
+		}
+	}
+}
+
+// longest is how many lines a person reads in one sitting.
+const longest = 450
+
+func TestFilesAreShort(t *testing.T) {
+	for _, path := range tracked(t) {
+		if filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join(root(t), path))
+		require.NoError(t, err)
+		assert.LessOrEqual(t, bytes.Count(text, []byte("\n")), longest, "%s: is it still one topic?", path)
+	}
+}
+
+// unfinished finds what was left for later, spelled so that it is not found
+// here.
+var unfinished = regexp.MustCompile(`\b(TO` + `DO|FIX` + `ME|X` + `XX|HA` + `CK)\b`)
+
+func TestNothingIsLeftForLater(t *testing.T) {
+	for _, path := range tracked(t) {
+		if strings.HasSuffix(path, ".sum") || strings.Contains(path, "testdata/") || path == "LICENSE" {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join(root(t), path))
+		require.NoError(t, err)
+		if m := unfinished.Find(text); m != nil {
+			assert.Fail(t, "left for later", "%s: %s", path, m)
 		}
 	}
 }
