@@ -34,7 +34,7 @@ func TestArm64(t *testing.T) {
 		}
 		argv = []string{emulator, binary}
 	}
-	argv = append(argv, "-test.bench=Disk/op=seq|Rootfs/op=seq|Startup/cli=python3|HTTP|Throughput|Snapshot/files=10")
+	argv = append(argv, "-test.bench=Disk/op=seq|Rootfs/op=seq|Startup/cli=python3|HTTP|Throughput|Snapshot/files=10$")
 	cmd = exec.CommandContext(t.Context(), argv[0], argv[1:]...)
 	cmd.Env = completeEnv(t)
 	var stdout, stderr bytes.Buffer
