@@ -47,13 +47,11 @@ func diskDuels(w *rivals.Workshop, guest rivals.Guest) []duel {
 	const seqSize, randSize = catalogue.DefaultSizeMB << 20, catalogue.DiskRandBytes
 	env := []string{"CAPSEM_BENCH_DIR=" + w.Dir, "CAPSEM_BENCH_SIZE_MB="}
 	keep := func(m rivals.Measure) rivals.Measure { return rivals.KeepFile(w.Dir, file, m) }
-	seqWrite := guest.Metric("Disk/op=seq_write", "B/s", env...)
 	seqRead := keep(guest.Cold("Disk/op=seq_read", "B/s", env...))
 	return []duel{
-		{"disk seq_write", "B/s", "fio", "", seqWrite, fresh(rivals.Fio{File: w.Path("written"), RW: "write", Block: "1m", Size: seqSize}.Rate, w.Path("written"))},
-		{"disk seq_write", "B/s", "dd", "", keep(seqWrite), fresh(rivals.DD{From: file, To: w.Path("written")}.Rate, w.Path("written"))},
+		{"disk seq_write", "B/s", "fio", "", guest.Metric("Disk/op=seq_write", "B/s", env...), fresh(rivals.Fio{File: w.Path("written"), RW: "write", Block: "1m", Size: seqSize}.Rate, w.Path("written"))},
 		{"disk seq_read", "B/s", "fio", "cold", seqRead, rivals.Fio{File: file, RW: "read", Block: "1m", Size: seqSize}.Rate},
-		{"disk seq_read", "B/s", "dd", "cold", seqRead, rivals.DD{To: file}.Rate},
+		{"disk seq_read", "B/s", "dd", "cold", seqRead, rivals.DD{File: file}.Rate},
 		{
 			"disk rand_write_4k", "iops", "fio", "", keep(guest.Metric("Disk/op=rand_write_4k", "iops", env...)),
 			rivals.Fio{File: file, RW: "randwrite", Block: "4k", Size: randSize, Count: catalogue.DiskRandCount, Sync: true}.IOPS,

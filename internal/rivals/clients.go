@@ -15,10 +15,11 @@ var (
 )
 
 // Wrk measures requests per second of wrk for a number of seconds: C, an
-// event loop in each of two threads, and no check of certificates.
+// event loop in each of two threads, and no check of certificates. wrk gives
+// every thread as many connections, so an odd number of them gets one thread.
 func Wrk(url string, concurrency, seconds int) Measure {
 	return func(ctx context.Context) (float64, error) {
-		threads := min(2, concurrency)
+		threads := 2 - concurrency%2
 		out, err := run(ctx, nil, "wrk", fmt.Sprintf("-t%d", threads), fmt.Sprintf("-c%d", concurrency), fmt.Sprintf("-d%ds", seconds), url)
 		if err != nil {
 			return 0, err
