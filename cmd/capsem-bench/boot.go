@@ -245,10 +245,15 @@ func withTail(err error, complaints string) error {
 	return fmt.Errorf("%w\n%s", err, complaints)
 }
 
-// unfit is the error of something that could not begin.
+// unfit is the error of something that could not begin, unless that has a
+// status of its own.
 func unfit(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
+	var own *exitError
+	switch {
+	case ctx.Err() != nil:
 		return &exitError{exitInterrupted, errors.New("interrupted")}
+	case errors.As(err, &own):
+		return err
 	}
 	return exit(exitUnfit, err)
 }
