@@ -70,6 +70,7 @@ func (a *app) sandboxes() []sandboxKind {
 	return []sandboxKind{
 		a.localSandbox(),
 		a.qemuSandbox(),
+		a.commandSandbox(),
 	}
 }
 
@@ -84,6 +85,7 @@ type runOptions struct {
 func (a *app) runCommand() *cobra.Command {
 	opt := new(runOptions)
 	kinds := a.sandboxes()
+	owners := make(map[string]string) // of the flags that one kind has
 	var about strings.Builder
 	for _, k := range kinds {
 		fmt.Fprintf(&about, "  %-9s %s\n", k.name, k.about)
@@ -111,6 +113,9 @@ on; see 'go doc github.com/capsem/capsem-bench'.`,
 			if err != nil {
 				return err
 			}
+			if err := opt.checkOwners(cmd.Flags(), owners); err != nil {
+				return err
+			}
 			return a.runSandbox(cmd.Context(), opt, kinds, categories)
 		},
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
@@ -122,9 +127,12 @@ on; see 'go doc github.com/capsem/capsem-bench'.`,
 	f.StringVar(&opt.sandbox, "sandbox", kinds[0].name, "where to measure: "+kindNames(kinds))
 	f.IntVar(&opt.boots, "boots", 0, "fresh sandboxes, a text file for each (default one, without a number)")
 	for _, k := range kinds {
+		own := pflag.NewFlagSet(k.name, pflag.ContinueOnError)
 		if k.flags != nil {
-			k.flags(f)
+			k.flags(own)
 		}
+		own.VisitAll(func(flag *pflag.Flag) { owners[flag.Name] = k.name })
+		f.AddFlagSet(own)
 	}
 	_ = cmd.RegisterFlagCompletionFunc("sandbox", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return strings.Split(kindNames(kinds), ", "), cobra.ShellCompDirectiveNoFileComp
@@ -164,6 +172,17 @@ func categories(args []string) ([]catalogue.Category, error) {
 		out = append(out, c)
 	}
 	return out, nil
+}
+
+// checkOwners complains about a flag of another sandbox than the chosen one,
+// which would be ignored.
+func (o *runOptions) checkOwners(f *pflag.FlagSet, owners map[string]string) (err error) {
+	f.Visit(func(flag *pflag.Flag) {
+		if owner := owners[flag.Name]; err == nil && owner != "" && owner != o.sandbox {
+			err = usage("--%s is a flag of --sandbox %s, not of %s", flag.Name, owner, o.sandbox)
+		}
+	})
+	return err
 }
 
 func (o *runOptions) check(kinds []sandboxKind) (sandboxKind, error) {
