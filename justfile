@@ -44,3 +44,7 @@ _tidy:
 # All tests under the race detector; none may be skipped for want of a tool.
 _race:
     go test -race -v ./... | .ci/no-skips
+
+# A stock MCP client from npm against the gateway, through the guest's relay.
+_mcp:
+    .ci/mcp
