@@ -38,11 +38,10 @@ func (a *app) vmBuildCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "build",
 		Short: "Build a VM's image, unless it is there",
-		Long: `build makes the rootfs, from Debian's packages and for the full profile those of
-npm, takes the kernel from Debian too, and keeps both in the user's cache
-directory. It prints the image's directory. The same package versions give the
+		Long: `build makes the rootfs from Debian's packages, takes the kernel from Debian too,
+and keeps both in the user's cache directory. It prints the image's directory. The same package versions give the
 same digest, which goes into every result.`,
-		Example: "  capsem-bench vm build\n  capsem-bench vm build --profile full --fresh",
+		Example: "  capsem-bench vm build\n  capsem-bench vm build --fresh",
 		Args:    atMostArgs(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := opt.checkImage(); err != nil {
@@ -95,7 +94,7 @@ func (a *app) vmShellCommand() *cobra.Command {
 		Use:     "shell",
 		Short:   "Open a shell in a fresh VM",
 		Long:    "shell boots a VM, opens a login shell in it, and powers it off when that ends. ~. at the start of a line ends it at once.",
-		Example: "  capsem-bench vm shell --profile full",
+		Example: "  capsem-bench vm shell --memory 4096",
 		Args:    atMostArgs(0, "no arguments"),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.execInVM(cmd.Context(), opt, "", true) },
 	}

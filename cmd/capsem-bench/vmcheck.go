@@ -29,7 +29,7 @@ root or by sudo. Where the kernel has no /dev/vhost-vsock it also fetches
 vhost-device-vsock: from the system's suite if that has it, else from a newer
 one of the same mirror, verified by Debian's keys and unpacked into the user's
 cache directory.`,
-		Example: "  capsem-bench vm setup\n  capsem-bench vm setup --profile full --arch arm64 --dry-run",
+		Example: "  capsem-bench vm setup\n  capsem-bench vm setup --arch arm64 --dry-run",
 		Args:    atMostArgs(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := opt.checkImage(); err != nil {
@@ -44,7 +44,7 @@ cache directory.`,
 }
 
 func (a *app) vmSetup(ctx context.Context, opt *machineOptions, dry bool) error {
-	missing := qemu.MissingPackages(qemu.Arch(opt.arch), qemu.Profile(opt.profile))
+	missing := qemu.MissingPackages(qemu.Arch(opt.arch))
 	for _, argv := range qemu.InstallCommands(missing, os.Geteuid() == 0) {
 		fmt.Fprintln(a.stderr, strings.Join(argv, " "))
 		if dry {
@@ -145,7 +145,7 @@ func (a *app) vmDoctor(ctx context.Context, opt *machineOptions) error {
 
 // programChecks says which programs are there.
 func programChecks(opt *machineOptions) (checks []vmCheck, missing bool) {
-	for _, r := range qemu.Requirements(qemu.Arch(opt.arch), qemu.Profile(opt.profile)) {
+	for _, r := range qemu.Requirements(qemu.Arch(opt.arch)) {
 		c := vmCheck{r.Program, "ok", r.Path}
 		if r.Path == "" {
 			missing = true

@@ -19,10 +19,7 @@ import (
 // A Profile is a choice of what a guest has.
 type Profile string
 
-const (
-	Minimal Profile = "minimal" // python3, curl, certificates
-	Full    Profile = "full"    // and node with the AI CLIs
-)
+const Minimal Profile = "minimal" // python3, curl, certificates
 
 // BuildOptions say which image is wanted.
 type BuildOptions struct {
@@ -53,9 +50,6 @@ func packages() []string {
 func (o BuildOptions) inputs() string {
 	parts := append([]string{buildVersion, string(o.Profile), string(o.Arch), Suite}, packages()...)
 	parts = append(parts, guestModules()...)
-	if o.Profile == Full {
-		parts = append(parts, npmPackage, npmLock)
-	}
 	return digestText(parts...)
 }
 
@@ -124,13 +118,9 @@ func (o BuildOptions) lock(ctx context.Context, path string) (unlock func(), err
 }
 
 // CheckBuildTools names the programs that a build lacks.
-func CheckBuildTools(p Profile) error {
-	tools := []string{"apt-get", "dpkg-deb", "mmdebstrap", "mksquashfs"}
-	if p == Full {
-		tools = append(tools, "npm")
-	}
+func CheckBuildTools() error {
 	var missing []string
-	for _, t := range tools {
+	for _, t := range []string{"apt-get", "dpkg-deb", "mmdebstrap", "mksquashfs"} {
 		if _, err := exec.LookPath(t); err != nil {
 			missing = append(missing, t)
 		}
@@ -142,7 +132,7 @@ func CheckBuildTools(p Profile) error {
 }
 
 func (o BuildOptions) build(ctx context.Context, dir string) error {
-	if err := CheckBuildTools(o.Profile); err != nil {
+	if err := CheckBuildTools(); err != nil {
 		return err
 	}
 	mirrors := Mirrors{Main: o.Mirror}

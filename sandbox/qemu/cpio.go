@@ -34,6 +34,7 @@ func (c *cpioWriter) file(name string, perm uint32, data []byte) {
 }
 
 func (c *cpioWriter) dir(name string) {
+	name = strings.TrimPrefix(name, "/")
 	if !c.dirs[name] {
 		c.parents(name)
 		c.dirs[name] = true

@@ -26,28 +26,18 @@ const epoch = "1704067200"
 // as at its end and building takes a quarter of the time.
 const compressionLevel = "9"
 
-// rootfs makes the squashfs: mmdebstrap makes a tar archive, the AI CLIs are
-// added for the full profile, mksquashfs packs it. Owners, order and times
-// are those of the archive, which mmdebstrap makes the same every time.
+// rootfs makes the squashfs: mmdebstrap makes a tar archive and mksquashfs
+// packs it. Owners, order and times are those of the archive, which mmdebstrap
+// makes the same every time.
 func (o BuildOptions) rootfs(ctx context.Context, mirrors Mirrors, scratch, out string, m *Manifest) error {
 	archive := filepath.Join(scratch, "rootfs.tar")
-	extra := ""
-	if o.Profile == Full {
-		o.notify("image: npm packages")
-		var err error
-		extra = filepath.Join(scratch, "npm")
-		if m.Packages, err = installNPM(ctx, extra, o.Arch); err != nil {
-			return err
-		}
-	}
-	if err := o.debootstrap(ctx, mirrors, scratch, archive, extra); err != nil {
+	if err := o.debootstrap(ctx, mirrors, scratch, archive); err != nil {
 		return err
 	}
-	debs, err := debianPackages(archive)
-	if err != nil {
+	var err error
+	if m.Packages, err = debianPackages(archive); err != nil {
 		return err
 	}
-	m.Packages = append(debs, m.Packages...)
 	o.notify("image: compressing")
 	in, err := os.Open(archive)
 	if err != nil {
@@ -61,9 +51,8 @@ func (o BuildOptions) rootfs(ctx context.Context, mirrors Mirrors, scratch, out 
 	return runQuiet(ctx, cmd)
 }
 
-// debootstrap runs mmdebstrap; extra is a directory whose contents are added
-// to /opt/ai-clis.
-func (o BuildOptions) debootstrap(ctx context.Context, mirrors Mirrors, scratch, archive, extra string) error {
+// debootstrap runs mmdebstrap.
+func (o BuildOptions) debootstrap(ctx context.Context, mirrors Mirrors, scratch, archive string) error {
 	f, err := os.Create(archive)
 	if err != nil {
 		return err
@@ -80,9 +69,6 @@ func (o BuildOptions) debootstrap(ctx context.Context, mirrors Mirrors, scratch,
 	}
 	for _, dir := range []string{"doc", "man", "info", "locale", "lintian", "bug"} {
 		args = append(args, "--dpkgopt=path-exclude=/usr/share/"+dir+"/*")
-	}
-	if extra != "" {
-		args = append(args, "--customize-hook=mkdir -p \"$1/opt\" && cp -R --no-preserve=ownership '"+extra+"' \"$1/opt/ai-clis\"")
 	}
 	// The target goes to stdout, so that its growth can be watched.
 	args = append(append(args, Suite, "-"), mirrors.sources(Suite)...)

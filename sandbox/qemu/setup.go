@@ -17,7 +17,7 @@ type Requirement struct {
 }
 
 // Requirements are the programs that VMs need on this machine.
-func Requirements(arch Arch, profile Profile) []Requirement {
+func Requirements(arch Arch) []Requirement {
 	emulator := Requirement{Program: Config{Arch: arch}.Program(), Package: "qemu-system-x86"}
 	if arch == ARM64 {
 		emulator.Package = "qemu-system-arm"
@@ -27,9 +27,6 @@ func Requirements(arch Arch, profile Profile) []Requirement {
 		{Program: "mmdebstrap", Package: "mmdebstrap"},
 		{Program: "mksquashfs", Package: "squashfs-tools"},
 		{Program: "dpkg-deb", Package: "dpkg"},
-	}
-	if profile == Full {
-		list = append(list, Requirement{Program: "npm", Package: "npm"})
 	}
 	if arch != HostArch() {
 		list = append(list, Requirement{Program: "qemu-aarch64-static", Package: "qemu-user-static"})
@@ -58,9 +55,9 @@ func virtiofsdPackage() string {
 }
 
 // MissingPackages are the packages of Debian that apt-get has to install.
-func MissingPackages(arch Arch, profile Profile) []string {
+func MissingPackages(arch Arch) []string {
 	var out []string
-	for _, r := range Requirements(arch, profile) {
+	for _, r := range Requirements(arch) {
 		if r.Path == "" && r.Program != "vhost-device-vsock" {
 			out = append(out, r.Package)
 		}

@@ -1,0 +1,136 @@
+//go:build vmtest
+
+package sandbox
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/capsem/capsem-bench/internal/shell"
+	"github.com/capsem/capsem-bench/sandbox/qemu"
+	"github.com/capsem/capsem-bench/sandbox/remote"
+)
+
+// These tests boot real machines, under TCG so that they are the same
+// everywhere. 'just _vm-test' runs them; 'capsem-bench vm setup' installs
+// what they need.
+
+// vmTestLimit is the end of one test: a boot takes 8 s on an idle machine and
+// a minute on a busy one.
+const vmTestLimit = 5 * time.Minute
+
+func startVM(t *testing.T) (context.Context, *VM) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), vmTestLimit)
+	t.Cleanup(cancel)
+	image, err := qemu.Build(ctx, qemu.BuildOptions{Profile: qemu.Minimal, Arch: qemu.HostArch()})
+	require.NoError(t, err)
+	tools, err := qemu.FindTools()
+	require.NoError(t, err)
+	guest, err := GuestTools().Find(ctx, func(string) {})
+	require.NoError(t, err)
+	v, err := NewVM(ctx, VMConfig{
+		Dir:     t.TempDir(),
+		Machine: qemu.Options{Image: image, Accel: qemu.TCG, Guest: guest, Tools: tools},
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = v.Close() })
+	return ctx, v
+}
+
+func inVM(ctx context.Context, t *testing.T, v *VM, argv ...string) (string, int) {
+	t.Helper()
+	var out bytes.Buffer
+	status, err := v.Exec(ctx, remote.Command{Line: shell.Join(argv...), Stdout: &out, Stderr: &out})
+	require.NoError(t, err)
+	return out.String(), status
+}
+
+func TestVM(t *testing.T) {
+	ctx, v := startVM(t)
+	out, status := inVM(ctx, t, v, "sh", "-c", "uname -n; ip -o link | wc -l; exit 7")
+	assert.Equal(t, "capsem\n1\n", out)
+	assert.Equal(t, 7, status)
+
+	out, status = inVM(ctx, t, v, "curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "https://www.google.com/")
+	assert.Equal(t, "200", out)
+	assert.Zero(t, status)
+	out, _ = inVM(ctx, t, v, "curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "https://example.org/")
+	assert.Equal(t, "403", out)
+
+	_, status = inVM(ctx, t, v, "sh", "-c", "echo kept > /root/file && echo lost > /etc/file")
+	assert.Zero(t, status)
+	text, err := os.ReadFile(filepath.Join(v.Dir(), "workspace", "file"))
+	require.NoError(t, err)
+	assert.Equal(t, "kept\n", string(text))
+
+	out, status = inVM(ctx, t, v, "snapshots", "create", "one", "--json")
+	assert.Zero(t, status, out)
+	assert.Contains(t, out, `"checkpoint": "cp-10"`)
+
+	// Orphans are adopted and reaped: none stays a zombie.
+	_, status = inVM(ctx, t, v, "sh", "-c", "for i in 1 2 3; do (setsid sh -c 'exit 0' &); done; sleep 1; ! ps -eo stat= | grep -q Z")
+	assert.Zero(t, status, "zombies remain")
+	require.NoError(t, v.PowerOff(ctx))
+	assert.NoError(t, v.Machine().Err())
+	dir := v.Dir()
+	require.NoError(t, v.Close())
+	assert.NoDirExists(t, dir)
+}
+
+// A panic ends the command at once, and the error shows the console.
+func TestVMPanics(t *testing.T) {
+	ctx, v := startVM(t)
+	begin := time.Now()
+	_, err := v.Exec(ctx, remote.Command{Line: "echo c > /proc/sysrq-trigger; sleep 600"})
+	require.Error(t, err)
+	assert.ErrorContains(t, err, "the guest's kernel panicked")
+	assert.ErrorContains(t, err, "sysrq")
+	assert.Less(t, time.Since(begin), 2*time.Minute)
+	require.NoError(t, v.Close())
+}
+
+// Without virtiofsd the machine is of no more use; nothing waits for it.
+func TestVMLosesVirtiofsd(t *testing.T) {
+	ctx, v := startVM(t)
+	pids := childrenOf(t, os.Getpid(), "virtiofsd")
+	require.NotEmpty(t, pids)
+	require.NoError(t, syscall.Kill(pids[0], syscall.SIGKILL))
+	select {
+	case <-v.Machine().Ended():
+	case <-ctx.Done():
+		t.Fatal("nobody noticed")
+	}
+	assert.ErrorContains(t, v.Machine().Err(), "virtiofsd")
+	begin := time.Now()
+	require.NoError(t, v.Close())
+	assert.Less(t, time.Since(begin), time.Minute)
+	assert.Empty(t, childrenOf(t, os.Getpid(), "qemu-system"))
+}
+
+// childrenOf finds a process's children whose command begins with name.
+func childrenOf(t *testing.T, parent int, name string) (pids []int) {
+	t.Helper()
+	out, err := exec.Command("ps", "-eo", "pid=,ppid=,comm=").Output()
+	require.NoError(t, err)
+	for line := range strings.Lines(string(out)) {
+		f := strings.Fields(line)
+		if len(f) == 3 && f[1] == strconv.Itoa(parent) && strings.HasPrefix(f[2], name) {
+			pid, err := strconv.Atoi(f[0])
+			require.NoError(t, err)
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
