@@ -74,16 +74,16 @@ func systemRoots() (*roots, error) {
 }
 
 // add adds the certificates of a PEM file and reports whether it has any.
-func (r *roots) add(pem []byte) (any bool) {
+func (r *roots) add(pem []byte) (found bool) {
 	const begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
 	for rest := string(pem); ; {
 		_, after, ok := strings.Cut(rest, begin)
 		if !ok {
-			return any
+			return found
 		}
 		block, after, ok := strings.Cut(after, end)
 		if !ok {
-			return any
+			return found
 		}
 		rest = after
 		if !r.seen[block] {
@@ -92,7 +92,7 @@ func (r *roots) add(pem []byte) (any bool) {
 			}
 			r.seen[block] = true
 		}
-		any = true
+		found = true
 	}
 }
 

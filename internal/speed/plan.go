@@ -112,7 +112,9 @@ func (p *plan) network(context.Context) error {
 		p.add(line{
 			"100 MiB download from " + o.Name, "MiB/s", "curl",
 			scaled(1.0/(1<<20), p.guest.Metric("Throughput", "B/s", o.Env("CAPSEM_BENCH_THROUGHPUT_URL="+o.URL+upstream.ObjectPath)...)),
-			scaled(1.0/(1<<20), rivals.Curl(o, upstream.ObjectPath)), target{timesAtLeast, 1}, 0,
+			scaled(1.0/(1<<20), rivals.Curl(o, upstream.ObjectPath)),
+			target{timesAtLeast, 1},
+			0,
 		})
 	}
 	return nil
