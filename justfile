@@ -9,6 +9,28 @@ _default:
 test *args:
     go test ./... {{ args }}
 
+# All categories in a VM: JSON to stdout and results/<time>-<id>, tables to stderr.
+bench *args: _vm-setup
+    .bin/capsem-bench run --sandbox qemu {{ args }}
+
+# One command in a fresh VM, with its output and exit status: just run "capsem-bench snapshot".
+run command: _vm-setup
+    .bin/capsem-bench vm exec --out results/$(date -u +%Y%m%d-%H%M%S)-exec -- sh -c {{ quote(command) }}
+
+# Unit tests, tests in real VMs, then the benchmarks in a VM.
+full-test: test _vm-test bench
+
+# What a session did: the newest one, or SESSION.
+inspect-session *session:
+    go run ./cmd/capsem-bench session inspect {{ session }}
+
+list-sessions:
+    go run ./cmd/capsem-bench session list
+
+# Ask the newest session's database: just query-session "SELECT * FROM mcp_calls LIMIT 3".
+query-session sql *session:
+    go run ./cmd/capsem-bench session query {{ quote(sql) }} {{ session }}
+
 # golangci-lint, built from the version that .ci/lint.mod pins.
 lint *args:
     go tool -modfile=.ci/lint.mod golangci-lint run {{ args }}
@@ -48,3 +70,15 @@ _race:
 # A stock MCP client from npm against the gateway, through the guest's relay.
 _mcp:
     .ci/mcp
+
+# The command where the recipes for VMs find it.
+_build:
+    CGO_ENABLED=0 go build -o .bin/capsem-bench ./cmd/capsem-bench
+
+# What VMs need, from the system's packages.
+_vm-setup: _build
+    .bin/capsem-bench vm setup
+
+# Tests that boot real VMs.
+_vm-test: _vm-setup
+    go test -tags vmtest -run TestVM -count 1 -timeout 15m ./sandbox
