@@ -39,6 +39,19 @@ lint *args:
 fuzz time="1m":
     .ci/fuzz {{ time }}
 
+# What a session did, and where the time of its snapshots went; the newest without a name.
+inspect-session *session:
+    go run ./cmd/capsem-bench session inspect {{ session }}
+
+# The sessions kept here, newest first.
+list-sessions *args:
+    go run ./cmd/capsem-bench session list {{ args }}
+
+# One reading SQL statement on a session: the newest, unless args name one.
+[positional-arguments]
+query-session sql *args:
+    go run ./cmd/capsem-bench session query "$@"
+
 # How often the gate is wrong, over synthetic releases.
 gate-check *args:
     go run ./internal/gatecheck {{ args }}
@@ -62,6 +75,10 @@ _vet:
 # go.mod and go.sum say what is used, and no more.
 _tidy:
     go mod tidy -diff
+
+# Results that Capsem wrote are read, where a directory of them is at hand.
+_import dir="../shared/data":
+    for f in {{ dir }}/*.json; do [ ! -e "$f" ] || go run ./cmd/capsem-bench import "$f" | grep -c '^Benchmark'; done
 
 # All tests under the race detector; none may be skipped for want of a tool.
 _race:
