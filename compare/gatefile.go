@@ -86,8 +86,10 @@ func (p *policyReader) read(file gateFile) error {
 		in  *float64
 		out *float64
 	}{
-		{"budget", file.Budget, &pol.Budget}, {"tail_budget", file.TailBudget, &pol.TailBudget},
-		{"sensitivity", file.Sensitivity, &pol.Sensitivity}, {"margin", file.Margin, &pol.Margin},
+		{"budget", file.Budget, &pol.Budget},
+		{"tail_budget", file.TailBudget, &pol.TailBudget},
+		{"sensitivity", file.Sensitivity, &pol.Sensitivity},
+		{"margin", file.Margin, &pol.Margin},
 	} {
 		if err := p.ratio(v.in, v.out, v.key); err != nil {
 			return err

@@ -48,15 +48,18 @@ func tools() []tool {
 		}, {
 			"snapshots_revert", "Makes a file of the workspace what it is in a snapshot: by default the newest one that has it.",
 			`{"properties":{` + checkpointArgument + `,"path":{"description":"file, relative to the workspace","type":"string"}},"required":["path"],"type":"object"}`,
-			hints{Title: "Revert a file", Destructive: true, Idempotent: true}, revert,
+			hints{Title: "Revert a file", Destructive: true, Idempotent: true},
+			revert,
 		}, {
 			"snapshots_create", "Takes a snapshot of the workspace.",
 			`{"properties":{"name":{"description":"1 to 64 letters, digits, underscores or hyphens","type":"string"}},"required":["name"],"type":"object"}`,
-			hints{Title: "Take a snapshot"}, create,
+			hints{Title: "Take a snapshot"},
+			create,
 		}, {
 			"snapshots_delete", "Deletes a snapshot that was taken by hand.",
 			`{"properties":{` + checkpointArgument + `},"required":["checkpoint"],"type":"object"}`,
-			hints{Title: "Delete a snapshot", Destructive: true, Idempotent: true}, remove,
+			hints{Title: "Delete a snapshot", Destructive: true, Idempotent: true},
+			remove,
 		}, {
 			"snapshots_history", "Lists the versions of one file in the snapshots.",
 			`{"properties":{"path":{"description":"file, relative to the workspace","type":"string"}},"required":["path"],"type":"object"}`,
@@ -65,7 +68,8 @@ func tools() []tool {
 			"snapshots_compact", "Merges snapshots into one that has the newest version of each file, and deletes them.",
 			`{"properties":{"checkpoints":{"description":"checkpoints to merge","items":{"type":"string"},"type":"array"},` +
 				`"name":{"description":"of the new snapshot","type":"string"}},"required":["checkpoints"],"type":"object"}`,
-			hints{Title: "Compact snapshots", Destructive: true}, compact,
+			hints{Title: "Compact snapshots", Destructive: true},
+			compact,
 		},
 	}
 }

@@ -28,8 +28,12 @@ func tree(t *testing.T, dir string) map[string]string {
 		data []byte
 		mode fs.FileMode
 	}{
-		{"big", big, 0o644}, {"sub/run.sh", []byte("#!/bin/sh\n"), 0o755}, {"sub/deep/none", nil, 0o600},
-		{"-dash", []byte("d"), 0o644}, {"sp ace\n'\"ü", []byte("s"), 0o444}, {"locked/file", []byte("l"), 0o644},
+		{"big", big, 0o644},
+		{"sub/run.sh", []byte("#!/bin/sh\n"), 0o755},
+		{"sub/deep/none", nil, 0o600},
+		{"-dash", []byte("d"), 0o644},
+		{"sp ace\n'\"ü", []byte("s"), 0o444},
+		{"locked/file", []byte("l"), 0o644},
 	} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, f.name), f.data, f.mode))
 		require.NoError(t, os.Chmod(filepath.Join(dir, f.name), f.mode))
