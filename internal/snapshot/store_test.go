@@ -111,7 +111,9 @@ func TestSlots(t *testing.T) {
 	}
 	_, _, err := f.Create(t.Context(), "more")
 	require.EqualError(t, err, "no manual snapshot slots available (max 4)")
-	assert.Equal(t, Failed, err.(*Error).Kind)
+	var failure *Error
+	require.ErrorAs(t, err, &failure)
+	assert.Equal(t, Failed, failure.Kind)
 	before, err := os.ReadFile(filepath.Join(f.cfg.Dir, "4", metadataFile))
 	require.NoError(t, err)
 

@@ -124,7 +124,7 @@ var errKilled = errors.New("killed")
 
 // stop interrupts a command and waits for it, for a while.
 func stop(s *ssh.Session, waited <-chan error) error {
-	go s.Signal(ssh.SIGINT) // may block on a guest that does not read
+	go func() { _ = s.Signal(ssh.SIGINT) }() // may block on a guest that does not read
 	timer := time.NewTimer(stopGrace)
 	defer timer.Stop()
 	select {
