@@ -61,6 +61,9 @@ func serveGuest(ctx context.Context, stdin io.Reader) error {
 			return err
 		}
 	}
+	if err := os.Chdir(vmconfig.Home); err != nil { // where names of scp and sftp begin
+		return err
+	}
 	ln, err := vsock.ListenContextID(unix.VMADDR_CID_ANY, vmconfig.SSHPort, nil)
 	if err != nil {
 		return fmt.Errorf("listening for ssh: %w", err)

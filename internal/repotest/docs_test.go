@@ -11,6 +11,7 @@ import (
 
 	"github.com/capsem/capsem-bench/convert"
 	"github.com/capsem/capsem-bench/internal/record"
+	"github.com/capsem/capsem-bench/internal/shell"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/perf/benchfmt"
@@ -85,7 +86,9 @@ func TestReadmeCommands(t *testing.T) {
 			switch {
 			case len(words) == 0:
 			case ours:
-				args := append(strings.Fields(rest), "--help")
+				args, err := shell.Split(rest)
+				require.NoError(t, err, line)
+				args = append(args, "--help")
 				cmd := exec.Command(binary, args...)
 				cmd.Dir = t.TempDir()
 				var stderr bytes.Buffer
