@@ -163,8 +163,11 @@ func (s *session) replied(lines int) {
 // already reports that on the next read.
 func (s *session) setDeadline() {
 	var t time.Time
-	if s.waiting > 0 || s.ended {
+	switch {
+	case s.waiting > 0:
 		t = time.Now().Add(s.timeout)
+	case s.ended:
+		t = time.Now().Add(closeTimeout)
 	}
 	_ = s.conn.SetReadDeadline(t)
 }
@@ -185,12 +188,26 @@ func (s *session) receive(stdout io.Writer) error {
 		switch {
 		case err == io.EOF:
 			return s.closed(partial)
+		case errors.Is(err, os.ErrDeadlineExceeded) && s.done():
+			return s.closed(partial)
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return fmt.Errorf("no answer within %v", s.timeout)
 		case err != nil:
 			return fmt.Errorf("connection lost: %w", cause(err))
 		}
 	}
+}
+
+// closeTimeout is how long the host may take to close once it owes nothing.
+// A vsock device that does not pass on the end of one half, as
+// vhost-device-vsock, never tells the host that stdin has ended.
+const closeTimeout = 10 * time.Millisecond
+
+// done reports whether nothing is owed by either side.
+func (s *session) done() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ended && s.waiting == 0
 }
 
 // closed judges the end of the connection: it is a good one only after stdin
