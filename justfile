@@ -24,6 +24,7 @@ full-test: test _vm-test bench
 inspect-session *session:
     go run ./cmd/capsem-bench session inspect {{ session }}
 
+# The sessions kept here, newest first.
 list-sessions:
     go run ./cmd/capsem-bench session list
 
@@ -38,19 +39,6 @@ lint *args:
 # Each fuzz target for TIME.
 fuzz time="1m":
     .ci/fuzz {{ time }}
-
-# What a session did, and where the time of its snapshots went; the newest without a name.
-inspect-session *session:
-    go run ./cmd/capsem-bench session inspect {{ session }}
-
-# The sessions kept here, newest first.
-list-sessions *args:
-    go run ./cmd/capsem-bench session list {{ args }}
-
-# One reading SQL statement on a session: the newest, unless args name one.
-[positional-arguments]
-query-session sql *args:
-    go run ./cmd/capsem-bench session query "$@"
 
 # How often the gate is wrong, over synthetic releases.
 gate-check *args:
