@@ -9,6 +9,9 @@ import (
 
 const (
 	turns = 10
+	// fewTurns are for the looks between the boots of a series: they are many,
+	// and a median of five is as good to hold against that of the boot before.
+	fewTurns = 5
 	// tries is how often the loop may be started anew: a single interrupt
 	// of some milliseconds is no unfit machine, a second and third one are.
 	tries = 3
@@ -25,7 +28,7 @@ type burn struct {
 
 // burnIn runs the fixed loop and returns its steadiest try. The first turn of
 // all wakes the processor and does not count.
-func burnIn(ctx context.Context) burn {
+func burnIn(ctx context.Context, turns int) burn {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	turn()

@@ -79,7 +79,11 @@ func Examine(ctx context.Context, opt Options) *Report {
 	r := &Report{}
 	r.Machine.Type, r.Machine.Time = record.TypeMachine, float64(time.Now().UnixMicro())/1e6
 	before := readTicks(opt.root)
-	burn := burnIn(ctx)
+	n := turns
+	if opt.Between {
+		n = fewTurns
+	}
+	burn := burnIn(ctx, n)
 	r.cpu = readTicks(opt.root)
 	r.processors(before, r.cpu, opt)
 	r.kernel(opt)

@@ -9,7 +9,7 @@ import (
 )
 
 func TestBurnIn(t *testing.T) {
-	b := burnIn(context.Background())
+	b := burnIn(context.Background(), turns)
 	assert.Positive(t, b.median)
 	assert.GreaterOrEqual(t, b.spread, 0.0)
 
