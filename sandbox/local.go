@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/capsem/capsem-bench/host/session"
+	"github.com/capsem/capsem-bench/internal/delay"
 )
 
 // LocalConfig configures a Local sandbox.
@@ -24,6 +25,8 @@ type LocalConfig struct {
 	Session *session.Writer
 	// URLs whose hosts the proxy allows beside the default ones.
 	URLs []string
+	// Delays slow services on purpose, to test comparisons with.
+	Delays delay.Delays
 }
 
 // Local is the sandbox without a VM: the host services run in this process
@@ -64,7 +67,7 @@ func NewLocal(cfg LocalConfig) (l *Local, err error) {
 	if err != nil {
 		return l, err
 	}
-	l.services.ServeGateway(ln)
+	l.services.ServeGateway(l.cfg.Delays.Listener(delay.Gateway, ln))
 	for _, name := range []string{"snapshots", "capsem-mcp-server"} {
 		if err := os.Symlink(cfg.GuestTools, filepath.Join(bin, name)); err != nil {
 			return l, err
@@ -116,7 +119,7 @@ func (l *Local) network(run string) (proxyURL, caFile string, err error) {
 	if err != nil {
 		return "", "", err
 	}
-	l.services.ServeProxy(ln)
+	l.services.ServeProxy(l.cfg.Delays.Listener(delay.Proxy, ln))
 	caFile = filepath.Join(run, "ca.pem")
 	return "http://" + ln.Addr().String(), caFile, os.WriteFile(caFile, l.services.CAPEM(), 0o600)
 }

@@ -255,5 +255,9 @@ func unfit(ctx context.Context, err error) error {
 	case errors.As(err, &own):
 		return err
 	}
+	var given *exitError
+	if errors.As(err, &given) {
+		return err
+	}
 	return exit(exitUnfit, err)
 }

@@ -4,8 +4,13 @@ import (
 	"context"
 	"os"
 
+	"github.com/capsem/capsem-bench/internal/delay"
 	"github.com/capsem/capsem-bench/sandbox"
 )
+
+// delayVariable slows the stand-in services on purpose; package delay has its
+// form. It is a test facility of comparisons.
+const delayVariable = "CAPSEM_BENCH_DELAY"
 
 // localSandbox measures on this machine, between host services in this
 // process.
@@ -24,6 +29,10 @@ func (a *app) localSandbox() sandboxKind {
 			if err != nil {
 				return nil, err
 			}
+			delays, err := delay.Parse(os.Getenv(delayVariable))
+			if err != nil {
+				return nil, usage("%s: %w", delayVariable, err)
+			}
 			return func(_ context.Context, b bootConfig) (opened, error) {
 				db, err := b.session()
 				if err != nil {
@@ -31,7 +40,8 @@ func (a *app) localSandbox() sandboxKind {
 				}
 				return sandbox.NewLocal(sandbox.LocalConfig{
 					Dir: b.dir, Binary: guest, GuestTools: tools, Env: os.Environ(), Session: db,
-					URLs: []string{os.Getenv("CAPSEM_BENCH_HTTP_URL"), os.Getenv("CAPSEM_BENCH_THROUGHPUT_URL")},
+					URLs:   []string{os.Getenv("CAPSEM_BENCH_HTTP_URL"), os.Getenv("CAPSEM_BENCH_THROUGHPUT_URL")},
+					Delays: delays,
 				})
 			}, nil
 		},

@@ -46,6 +46,7 @@ Exit status: 0 ok, 1 what was measured failed, 2 usage or unreadable input,
 	root.AddCommand(
 		a.doctorCommand(),
 		a.runCommand(),
+		a.abCommand(),
 		a.convertCommand(),
 		a.importCommand(),
 		a.compareCommand(),
