@@ -1,6 +1,7 @@
 package compare
 
 import (
+	"maps"
 	"math"
 	"slices"
 )
@@ -18,6 +19,10 @@ const slowBoot = 0.1823
 // minCommon is the fewest ops from which a boot's common movement can be
 // told; below it one slowed op would be a large part of the estimate.
 const minCommon = 8
+
+// fewGroups is the fewest groups whose median one of them cannot move; below
+// it all ops count alike.
+const fewGroups = 3
 
 // RemoveCommonMode takes the strata of all items measured in one stage, boot
 // i of a side at index i in every item, and returns them without the movement
@@ -107,6 +112,9 @@ func commonMovement(ops []movingOp, movement func(i int) float64) float64 {
 	}
 	if len(medians) == 0 {
 		return 0
+	}
+	if len(medians) < fewGroups {
+		medians = slices.Concat(slices.Collect(maps.Values(groups))...)
 	}
 	slices.Sort(medians)
 	return middle(medians)
