@@ -168,7 +168,6 @@ type abTrial struct {
 type abSide struct {
 	*abBuild
 	options sideOptions
-	env     []string
 }
 
 func (t *abTrial) builds() string { return filepath.Join(t.Dir, "builds") }
