@@ -137,7 +137,7 @@ func (g *Guest) Run(ctx context.Context, args []string, stdout, stderr io.Writer
 	defer stop(nil)
 	heard := newHeard(stdout, silence)
 	defer heard.stop()
-	var asked bool
+	var asked, forced bool
 	interrupted := make(chan struct{})
 	go func() {
 		defer close(interrupted)
@@ -148,7 +148,7 @@ func (g *Guest) Run(ctx context.Context, args []string, stdout, stderr io.Writer
 		case <-work.Done():
 			return
 		}
-		g.interrupt(work, stop)
+		forced = g.interrupt(work, stop)
 	}()
 	status, err = hostCommand{argv: g.t.runArgs(shell.Join(argv...)), stdout: heard, stderr: stderr}.run(work)
 	stop(nil)
@@ -156,7 +156,7 @@ func (g *Guest) Run(ctx context.Context, args []string, stdout, stderr io.Writer
 	switch {
 	case asked:
 		return -1, fmt.Errorf("the guest said nothing for %v", silence)
-	case err != nil && ctx.Err() != nil:
+	case forced && ctx.Err() != nil:
 		return -1, fmt.Errorf("%w; the guest binary did not end by itself", context.Cause(ctx))
 	}
 	return status, err
@@ -183,17 +183,27 @@ const guestGrace = 10 * time.Second
 
 // interrupt ends the guest binary: in the guest, which needs a second call of
 // the template, for ssh and its like do not hand a signal on; then by ending
-// the program of the template.
-func (g *Guest) interrupt(work context.Context, stop context.CancelCauseFunc) {
+// the program of the template. It reports whether the guest binary had to be
+// made to end: a killed one may look to the template's program as if it had
+// ended with a status of its own.
+func (g *Guest) interrupt(work context.Context, stop context.CancelCauseFunc) (forced bool) {
 	ctx, cancel := context.WithTimeout(work, guestGrace)
 	defer cancel()
 	if _, err := g.script(ctx, signalScript, g.dir, "INT"); err == nil {
 		<-ctx.Done() // the program has ended, or time is up
+		if work.Err() != nil {
+			return false
+		}
 		ctx, cancel := context.WithTimeout(work, unknownTimeout)
 		defer cancel()
 		_, _ = g.script(ctx, signalScript, g.dir, "KILL")
+		forced = true
+	}
+	if work.Err() != nil {
+		return forced
 	}
 	stop(errors.New("interrupted"))
+	return true
 }
 
 // Close removes what was copied into the guest and ends what still runs there.
