@@ -2,13 +2,16 @@ package remote_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -38,16 +41,23 @@ func TestOpenSSH(t *testing.T) {
 	}
 	g := newGuest(t, "tcp")
 	options := g.options(t)
-	run := func(stdin, program string, args ...string) (int, string) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // all of it takes a second or two
+	defer cancel()
+	start := func(stdin io.Reader, stdout io.Writer, program string, args ...string) int {
 		t.Helper()
-		cmd := exec.CommandContext(t.Context(), program, append(append([]string{}, options...), args...)...)
-		var out, errs bytes.Buffer
-		cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &errs
+		cmd := exec.CommandContext(ctx, program, append(append([]string{}, options...), args...)...)
+		var errs bytes.Buffer
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, stdout, &errs
 		if err := cmd.Run(); cmd.ProcessState == nil {
 			require.NoError(t, err)
 		}
 		t.Logf("%s %v: %s", program, args, errs.String())
-		return cmd.ProcessState.ExitCode(), out.String()
+		return cmd.ProcessState.ExitCode()
+	}
+	run := func(stdin, program string, args ...string) (int, string) {
+		t.Helper()
+		var out bytes.Buffer
+		return start(strings.NewReader(stdin), &out, program, args...), out.String()
 	}
 	const host = "root@127.0.0.1"
 
@@ -63,8 +73,13 @@ func TestOpenSSH(t *testing.T) {
 	status, out = run("", "ssh", "-tt", host, "test -t 0 && test -t 1 && tty && echo $TERM; stty raw; printf 'a\\nb\\r\\n'")
 	assert.Zero(t, status)
 	assert.Regexp(t, `(?s)^/dev/pts/\d+\r\n.*\r\na\nb\r\n$`, out)
-	status, _ = run("\x03", "ssh", "-tt", host, "sleep 1000")
+	keys, typed := io.Pipe()
+	status = start(keys, onFirst{func() {
+		_, _ = typed.Write([]byte("\x03"))
+		_ = typed.Close()
+	}}, "ssh", "-tt", host, "echo up; exec sleep 1000")
 	assert.NotZero(t, status)
+	require.NoError(t, ctx.Err())
 	status, out = run("line\n\x04", "ssh", "-tt", host, "stty -echo; cat; exit 8")
 	assert.Equal(t, 8, status)
 	assert.Contains(t, out, "line\r\n")
@@ -79,4 +94,15 @@ func TestOpenSSH(t *testing.T) {
 	data, err := os.ReadFile(local + "2")
 	require.NoError(t, err)
 	assert.Equal(t, "content", string(data))
+}
+
+// onFirst calls f when something is written. A key that is typed before there
+// is a program to read it is lost.
+type onFirst struct{ f func() }
+
+func (o onFirst) Write(b []byte) (int, error) {
+	if bytes.Contains(b, []byte("up")) {
+		go o.f()
+	}
+	return len(b), nil
 }
