@@ -141,6 +141,7 @@ type state struct {
 	block   int  // rounds before the current run's
 	failed  bool // a FAIL line or a failed status
 	skipped bool
+	wrong   string       // a number that cannot be, "" without one
 	status  record.State // the worst of the status lines, "" without one
 	series  []*Series    // res.Values in the order of res.Units
 }
@@ -212,7 +213,12 @@ func (p *reader) result(line []byte) error {
 		}
 		unit, rest = field(rest)
 		v, ok := parseFloat(value)
-		if !ok || !possible(v) || len(unit) == 0 {
+		if ok && !possible(v) {
+			st.wrong = fmt.Sprintf("a value in %s is not a number that can be: %s", quote(unit), quote(value))
+			p.warn("%s: %s", quote(name), st.wrong)
+			break
+		}
+		if !ok || len(unit) == 0 {
 			p.warn("result line of %s: %s is no value with a unit", quote(name), quote(value))
 			break
 		}

@@ -109,6 +109,7 @@ func (p *reader) samples(v *record.Samples) error {
 		return err
 	}
 	if !possibleSamples(v) {
+		st.wrong = "its samples have a number that cannot be"
 		p.warn("samples line of %s with a number that cannot be", quote([]byte(v.Op)))
 		return nil
 	}
@@ -273,6 +274,8 @@ func settle(st *state) {
 		if res.Reason == "" {
 			res.Reason = "the benchmark failed without a reason"
 		}
+	case st.wrong != "" && st.status != record.Failed && st.status != record.Invalid:
+		res.Status, res.Reason = record.Invalid, st.wrong
 	case st.status == record.OK && !measured:
 		res.Status, res.Reason = record.Invalid, "reported ok without a result"
 	case st.status != "":
