@@ -202,6 +202,10 @@ func command(res *Result) (fields, int) {
 	f = append(f, member{"timings_ms", timings})
 	if len(ms) > 0 {
 		f = append(f, member{"min_ms", slices.Min(ms)}, member{"mean_ms", rounded{sum / float64(len(ms)), 1}}, member{"max_ms", slices.Max(ms)})
+	} else { // a text whose samples lines are gone
+		for _, m := range []struct{ key, unit string }{{"min_ms", "min-ns"}, {"mean_ms", "ns/op"}, {"max_ms", "max-ns"}} {
+			f = append(f, member{m.key, rounded{res.Values[m.unit].Median() / 1e6, 1}})
+		}
 	}
 	return append(f, samples(res)), len(ms)
 }

@@ -86,6 +86,7 @@ func TestScripts(t *testing.T) {
 			"status":    scriptStatus,
 			"lines":     scriptLines,
 			"sessiondb": scriptSession,
+			"boots":     scriptBoots,
 		},
 	})
 }
