@@ -4,7 +4,6 @@ import (
 	"flag"
 	"os"
 	"regexp"
-	"strings"
 	"testing"
 
 	"github.com/capsem/capsem-bench/internal/catalogue"
@@ -73,8 +72,10 @@ func whatTestingRuns(t *testing.T, bench, skip string) []string {
 	}
 	out := silence(t, func() { testing.RunBenchmarks(regexp.MatchString, benchmarks) })
 	for _, op := range catalogue.Ops(catalogue.Settings{}) {
-		// A benchmark that matched only in part runs, but has no result.
-		if full[op.Name] && strings.Contains(out, "Benchmark"+op.Name) {
+		// A benchmark that matched only in part runs, and with -test.v its name
+		// is printed, but it has no result.
+		result := regexp.MustCompile(`(?m)^Benchmark` + regexp.QuoteMeta(op.Name) + `(-\d+)?\s+\d+\s.*ns/op`)
+		if full[op.Name] && result.MatchString(out) {
 			ran = append(ran, op.Name)
 		}
 	}
