@@ -75,8 +75,8 @@ func (a *app) vmExecCommand() *cobra.Command {
 		Short: "Run one command in a fresh VM",
 		Long: `exec boots a VM, runs the command in its workspace as root, and powers it off.
 Standard input, output and error, signals and the exit status are the
-command's; status 255 says that the VM itself failed. capsem-bench is in the
-VM's PATH.`,
+command's; status 3 with a message says that there was no VM to run it in, or
+that it broke down. capsem-bench is in the VM's PATH.`,
 		Example: "  capsem-bench vm exec -- uname -a\n  capsem-bench vm exec --stages -- true\n" +
 			"  tar c . | capsem-bench vm exec -- tar xv",
 		Args: minArgs(1, "a command"),

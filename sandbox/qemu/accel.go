@@ -60,16 +60,19 @@ func prove(ctx context.Context, image *Image, guest string) Proof {
 	}
 	_ = f.Close()
 	if err := Probe(ctx, image, guest, KVM, proofLimit); err != nil {
-		p.Reason = "/dev/kvm is there but runs no guest: " + firstLine(err.Error())
+		p.Reason = "/dev/kvm is there but runs no guest: " + gist(err.Error())
 		return p
 	}
 	p.Works = true
 	return p
 }
 
-func firstLine(s string) string {
+// gist is how QEMU ended and the first thing that it said of it; the rest is a
+// trace of its own source.
+func gist(s string) string {
 	line, _, _ := strings.Cut(s, "\n")
-	return line
+	said := strings.SplitN(line, "; ", 3)
+	return strings.Join(said[:min(len(said), 2)], "; ")
 }
 
 // Probe boots the kernel with an init that says hello and powers off. It is
