@@ -68,9 +68,11 @@ _tidy:
 _import dir="../shared/data":
     for f in {{ dir }}/*.json; do [ ! -e "$f" ] || go run ./cmd/capsem-bench import "$f" | grep -c '^Benchmark'; done
 
-# All tests under the race detector; none may be skipped for want of a tool.
+# The tests under the race detector; none may be skipped for want of a tool.
+# Those of the guest binary run another process, which is not under it.
 _race:
-    go test -race -v ./... | .ci/no-skips
+    go test -race -v $(go list ./... | grep -v /internal/guesttest$) | .ci/no-skips
+    go test -v -run Arm64 ./internal/guesttest | .ci/no-skips
 
 # A stock MCP client from npm against the gateway, through the guest's relay.
 _mcp:

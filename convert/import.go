@@ -195,6 +195,10 @@ func (im *importer) add(c catalogue.Category, name string, s record.Samples, st 
 		im.doc.fail(nil, name, "appears twice in the document")
 		return
 	}
+	if !possibleSamples(&s) {
+		im.doc.fail(nil, name, "number out of range")
+		return
+	}
 	if st.Status == "" {
 		st.Status = record.OK
 	}

@@ -34,7 +34,7 @@ type run struct {
 	mu        sync.Mutex
 	announced map[string]bool         // categories
 	remove    map[string]func() error // what an early end has to undo
-	under     *opRun                  // the operation whose pass is under way
+	under     *opRun                  // the operation whose rounds are under way, until it is reported
 	pending   *opRun                  // its lines wait until testing has printed its own
 	failed    bool                    // some operation did
 	ended     bool                    // the end line is out: nothing may follow it
@@ -209,10 +209,5 @@ func (r *run) beginPass(o *opRun) (end func()) {
 	watchdog := time.AfterFunc(limit, func() {
 		r.stop(&stop{"timeout", fmt.Sprintf("no end after %v; %s sets the limit of one pass", limit, EnvTimeout), exitFailed}, nil)
 	})
-	return func() {
-		watchdog.Stop()
-		r.mu.Lock()
-		r.under = nil
-		r.mu.Unlock()
-	}
+	return func() { watchdog.Stop() }
 }

@@ -249,8 +249,14 @@ func appendOnce(list []string, s string) []string {
 
 // report prints what the operation has to say: nothing if it never ran.
 func (o *opRun) report() {
-	if o.worst != nil || len(o.samples) > 0 {
-		o.run.emit(o.lines()...)
+	r := o.run
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.under == o {
+		r.under = nil
+	}
+	if !r.ended && (o.worst != nil || len(o.samples) > 0) {
+		write(o.lines()...)
 	}
 }
 

@@ -228,8 +228,10 @@ func killAt(t *testing.T, verb string, sig syscall.Signal) {
 		return err == nil
 	}, time.Minute, time.Millisecond)
 	require.NoError(t, cmd.Process.Signal(sig))
-	// A create that is under way is waited for, so let it end.
-	require.NoError(t, os.WriteFile(filepath.Join(state.dir, "go"), nil, 0o600))
+	// A create that is under way is waited for, so let it end, but not before
+	// the signal has arrived; other calls end with the signal.
+	letGo := time.AfterFunc(time.Second, func() { _ = os.WriteFile(filepath.Join(state.dir, "go"), nil, 0o600) })
+	defer letGo.Stop()
 	r := wait()
 	assert.Equal(t, before, fingerprint(t, home, privateDirs(t, home)...))
 	if sig == syscall.SIGKILL {
