@@ -268,13 +268,17 @@ func (m *measurement) hint() {
 	if n := len(files); n > 2 {
 		files = []string{files[0], "...", files[n-1]}
 	}
+	inspect := false
 	if m.path(sessionName) != "" {
 		if _, err := os.Stat(m.path(sessionName)); err == nil {
-			files = append(files, sessionName)
+			files, inspect = append(files, sessionName), true
 		}
 	}
 	fmt.Fprintf(m.a.stderr, "\nResults in %s: %s, %s\n", m.dir, strings.Join(files, ", "), jsonName)
-	fmt.Fprintf(m.a.stderr, "  capsem-bench session inspect %s   where snapshot time went\n", m.dir)
+	if inspect {
+		fmt.Fprintf(m.a.stderr, "  capsem-bench session inspect %s   where time went\n", m.dir)
+	}
+	fmt.Fprintf(m.a.stderr, "  capsem-bench compare OLD %s   what changed\n", m.dir)
 }
 
 // newID names a run as Capsem names a session: its time in UTC and four
