@@ -163,6 +163,10 @@ func (im *importer) applyOwn() {
 			op.samples = []record.Samples{base}
 		}
 		for i := range op.samples {
+			if !possibleSamples(&op.samples[i]) {
+				im.doc.fail(nil, op.name, "number out of range")
+				return
+			}
 			op.samples[i].Op = op.name
 		}
 		if im.byName[op.name] != nil {

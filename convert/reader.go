@@ -258,7 +258,7 @@ func (p *reader) lookup(name []byte) (*state, error) {
 	if st, ok := p.byLine[string(name)]; ok {
 		return st, nil
 	}
-	if !showable(name) || len(name) > 1000 {
+	if !showable(name) || len(name) > 1000 || catalogue.TrimName(string(name)) == "" {
 		p.warn("benchmark name %s left out", quote(name))
 		return &state{res: &Result{Values: make(map[string]*Series)}}, nil
 	}
