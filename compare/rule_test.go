@@ -134,6 +134,22 @@ func TestRemoveCommonMode(t *testing.T) {
 			assert.Greater(t, slices.Min(s.New), slices.Max(s.Old))
 		}
 	})
+	t.Run("two categories, one of a single op", func(t *testing.T) {
+		// The single op is not half of the common movement, however it moves.
+		two := make([]*Item, len(its))
+		for i := range two {
+			two[i] = &Item{Budget: 0.05, Group: "many"}
+		}
+		two[19].Group = "single"
+		quiet := RemoveCommonMode(two, strata)
+		got := RemoveCommonMode(two, slowed(0.3, func(op, _ int) bool { return op == 19 }))
+		for i := range 19 {
+			assert.InDelta(t, Shift(quiet[i:i+1]), Shift(got[i:i+1]), 0.005, "op %d", i)
+		}
+		assert.InDelta(t, 0.3, Shift(got[19:]), 0.05)
+		got = RemoveCommonMode(two, slowed(0.3, func(op, _ int) bool { return op == 3 }))
+		assert.Greater(t, slices.Min(got[3].New), slices.Max(got[3].Old))
+	})
 	few := slowed(0.5, func(_, boot int) bool { return boot == 0 })[:minCommon-1]
 	assert.Equal(t, few, RemoveCommonMode(its[:minCommon-1], few))
 	assert.Empty(t, RemoveCommonMode(nil, nil))
