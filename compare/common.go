@@ -20,6 +20,12 @@ const slowBoot = 0.1823
 // told; below it one slowed op would be a large part of the estimate.
 const minCommon = 8
 
+// mostFollow bounds what is taken out of an op to so many times the boot's
+// plain movement. Where most boots are the same to the digit, one that differs
+// is any number of deviations away; and the deviation of a slowed op is its
+// slowdown, so without a bound the two together could hide it.
+const mostFollow = 3
+
 // fewGroups is the fewest groups whose median one of them cannot move; below
 // it all ops count alike.
 const fewGroups = 3
@@ -32,7 +38,7 @@ const fewGroups = 3
 // A boot's movement is the median over the groups of the median over their
 // ops, so neither one slowed op nor one slowed category moves it. Of the
 // movement in units of each op's median absolute deviation a share is taken
-// out. A slow boot, whose plain movement stands out from its stage, is of no
+// out, within a bound. A slow boot, whose plain movement stands out from its stage, is of no
 // use to a rank test at all: its whole plain movement is taken out.
 //
 // The result is for testing only. Labels play no part in it, both sides are
@@ -78,7 +84,7 @@ func RemoveCommonMode(items []*Item, strata []Stratum) []Stratum {
 				if plain[n] > limit && !op.Linear {
 					side(out[i])[boot] -= plain[n]
 				} else {
-					side(out[i])[boot] -= commonShare * scaled[n] * op.spread
+					side(out[i])[boot] -= op.follows(scaled[n], plain[n])
 				}
 			}
 			n++
@@ -91,6 +97,17 @@ func RemoveCommonMode(items []*Item, strata []Stratum) []Stratum {
 type movingOp struct {
 	*Item
 	centre, spread float64
+}
+
+// follows is how far the op moves with its boot, whose movement is scaled in
+// deviations and plain in log. A linear op has no log: its bound is as many of
+// its deviations.
+func (op *movingOp) follows(scaled, plain float64) float64 {
+	bound := mostFollow * math.Abs(plain)
+	if op.Linear {
+		bound = mostFollow * commonShare * op.spread
+	}
+	return max(-bound, min(bound, commonShare*scaled*op.spread))
 }
 
 // commonMovement is the median over the groups of the median of their ops'

@@ -43,12 +43,8 @@ func MaxT(ops []Stratum) []float64 {
 		most := math.Inf(-1)
 		for r := len(order) - 1; r >= 0; r-- {
 			i := order[r]
-			var t float64
-			for _, boot := range chosen {
-				t += scores[i][boot]
-			}
-			most = max(most, t)
-			if most >= observed[i]-1e-9 {
+			most = max(most, sumOf(scores[i], chosen))
+			if most >= observed[i]-sameT {
 				hits[r]++
 			}
 		}
@@ -61,6 +57,9 @@ func MaxT(ops []Stratum) []float64 {
 	}
 	return out
 }
+
+// sameT is how far apart sums of the same scores may come out.
+const sameT = 1e-9
 
 // standardised returns the values less their mean, in units of the root of
 // their sum of squares. The sum of the new ones grows with Student's t, and
@@ -98,6 +97,13 @@ func subsets(n, k int, f func([]int)) {
 		}
 	}
 	choose(0, 0)
+}
+
+func sumOf(scores []float64, chosen []int) (sum float64) {
+	for _, boot := range chosen {
+		sum += scores[boot]
+	}
+	return sum
 }
 
 func compareFloat(a, b float64) int {

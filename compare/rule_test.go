@@ -150,6 +150,26 @@ func TestRemoveCommonMode(t *testing.T) {
 		got = RemoveCommonMode(two, slowed(0.3, func(op, _ int) bool { return op == 3 }))
 		assert.Greater(t, slices.Min(got[3].New), slices.Max(got[3].Old))
 	})
+	t.Run("boots that are the same to the digit", func(t *testing.T) {
+		// Most boots alike and a few a little off: the few are many deviations
+		// away, which is not to be taken out of a slowed op at its scale.
+		alike := slowed(0, func(_, _ int) bool { return false })
+		for i := range alike {
+			alike[i].Old = slices.Clone(alike[i].Old)
+			for boot := range alike[i].Old {
+				if boot%4 != 0 {
+					alike[i].Old[boot], alike[i].New[boot] = 0.0001*float64(boot), 0.0001*float64(boot+1)
+				}
+			}
+			alike[i].Old[4] = 0.01
+			alike[i].New[4] = -0.01
+		}
+		for boot := range alike[3].New {
+			alike[3].New[boot] += math.Log(1.3)
+		}
+		got := RemoveCommonMode(its, alike)
+		assert.Greater(t, slices.Min(got[3].New), slices.Max(got[3].Old))
+	})
 	few := slowed(0.5, func(_, boot int) bool { return boot == 0 })[:minCommon-1]
 	assert.Equal(t, few, RemoveCommonMode(its[:minCommon-1], few))
 	assert.Empty(t, RemoveCommonMode(nil, nil))
