@@ -40,7 +40,7 @@ func WriteJSON(w io.Writer, c *Comparison, d *Decision) error {
 		doc.Findings = append(doc.Findings, jsonOf(f))
 	}
 	if d != nil {
-		doc.Gate = &jsonGate{int(d.Status), d.Status.String(), []string{}, d.Reasons, d.Remarks, d.Plan}
+		doc.Gate = &jsonGate{int(d.Status), d.Answer(), []string{}, d.Reasons, d.Remarks, d.Plan}
 		for _, f := range d.Regressions {
 			doc.Gate.Regressions = append(doc.Gate.Regressions, f.Key())
 		}

@@ -21,6 +21,17 @@ type Decision struct {
 	Plan []string
 	// Remarks belong beside the answer and do not change it.
 	Remarks []string
+	// Few says that the boots were few: a pass is then of what these could
+	// have shown, which a remark says.
+	Few bool
+}
+
+// Answer is the decision in one line.
+func (d *Decision) Answer() string {
+	if d.Few && d.Status == Pass {
+		return "pass: no regression that so few boots could show"
+	}
+	return d.Status.String()
 }
 
 // A Status is the exit status of a decision.
@@ -62,6 +73,7 @@ func Gate(c *Comparison) *Decision {
 	g.fit()
 	g.regressions()
 	g.open()
+	g.blind()
 	g.remarks()
 	switch {
 	case len(g.block) > 0:
@@ -220,9 +232,6 @@ func (g *gate) convicts(f *Finding) bool {
 	return fit && (g.c.Power == nil || g.few() || f.Judged == ByCount)
 }
 
-// few reports whether these are few boots, and no more can be had.
-func (g *gate) few() bool { return g.c.Method == MaxTs && g.c.NoMore }
-
 // nominated reports whether boots that cannot convict make an op suspect.
 func (g *gate) nominated(f *Finding) bool {
 	if len(g.untold) == 0 || math.IsNaN(f.Shift) || f.Forced || f.Verdict != Unsure {
@@ -256,8 +265,9 @@ func (g *gate) remarks() {
 			g.d.Remarks = append(g.d.Remarks, fmt.Sprintf("%s is muted until %s: %s", f.Key(), f.Mute.Until.Format("2006-01-02"), f.Mute.Reason))
 		}
 	}
-	if g.few() {
-		g.d.Remarks = append(g.d.Remarks, "few boots: Westfall-Young maxT at 1 %, which finds one in four slowdowns of 10 % and half of those of 20 %")
+	if g.few() && g.c.Ops > 0 {
+		g.d.Remarks = append(g.d.Remarks, fmt.Sprintf("few boots: %s at %s, whose smallest p with %d and %d boots is %.2g; %s",
+			g.c.Method, share(g.c.alpha), g.c.OldBoots, g.c.NewBoots, MinP([2]int{g.c.OldBoots, g.c.NewBoots}), g.c.couldShow()))
 	}
 }
 

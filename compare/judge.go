@@ -46,6 +46,8 @@ type Comparison struct {
 	Forced  bool
 	Policy  *Policy
 	Expired []Mute
+
+	alpha float64 // the level of the metrics together
 }
 
 // A Method is how p-values were corrected for judging many metrics.
@@ -193,6 +195,7 @@ func (j *judge) plan() {
 		}
 		j.rule.Cuts = j.opt.Rule.Cuts
 	}
+	j.c.alpha = j.rule.Alpha
 	total := 0
 	for _, k := range stages {
 		total += k
@@ -257,6 +260,9 @@ func (j *judge) looks() {
 		f.Open = j.adaptive && !it.Closed && j.c.Looked < j.c.Looks && !j.opt.NoMore
 		j.smallest(f)
 	}
+	if j.c.Method == MaxTs {
+		j.smallestMaxT(judged)
+	}
 }
 
 // add gives the findings measured in a stage their strata. Boots share what
@@ -292,9 +298,6 @@ func (j *judge) smallest(f *Finding) {
 		sizes = append(sizes, [2]int{len(s.Old), len(s.New)})
 	}
 	sd, level := Scatter(f.item.Strata), j.rule.Alpha/float64(len(j.tested()))
-	if j.c.Method == MaxTs {
-		level = j.rule.Alpha / 2 // what ops have in common makes up for most of their number
-	}
 	if f.Linear {
 		sd /= math.Abs(f.Old.Median)
 	}
@@ -326,28 +329,6 @@ func (j *judge) adjusted(items []Item) (worse, better []float64) {
 		return j.rule.Adjusted(j.rk, items), j.rule.Adjusted(j.rk, turned)
 	}
 	return maxTOf(items), maxTOf(turned)
-}
-
-// maxTOf judges the items whose boots all have a value; the others are not
-// rejected.
-func maxTOf(items []Item) []float64 {
-	out := make([]float64, len(items))
-	old, new := 0, 0
-	for i, it := range items {
-		out[i] = 1
-		old, new = max(old, len(it.Tested[0].Old)), max(new, len(it.Tested[0].New))
-	}
-	var whole []Stratum
-	var at []int
-	for i, it := range items {
-		if s := it.Tested[0]; len(s.Old) == old && len(s.New) == new {
-			whole, at = append(whole, s), append(at, i)
-		}
-	}
-	for k, p := range MaxT(whole) {
-		out[at[k]] = p
-	}
-	return out
 }
 
 // verdict says in one word what the data say.

@@ -273,6 +273,75 @@ func TestFewBootsWithNoMore(t *testing.T) {
 	}
 }
 
+// TestFewBootsThatCannotShow is that few boots do not pass what they could not
+// have shown, and say what they could.
+func TestFewBootsThatCannotShow(t *testing.T) {
+	const op = "snapshot/10/list"
+	d := Gate(judged(t, boottest.New(7), Options{NoMore: true}, 5))
+	assert.Equal(t, Pass, d.Status, d.Reasons)
+	assert.Contains(t, d.Answer(), "so few boots could show")
+	assert.Regexp(t, `smallest p with 5 and 5 boots is 0\.004; with 80 % power they show one op slower by \+[0-9.]+ %`, fmt.Sprint(d.Remarks))
+
+	noisy := boottest.New(7)
+	noisy.Boot = 0.4
+	d = Gate(judged(t, noisy, Options{NoMore: true}, 5))
+	assert.Equal(t, CannotTell, d.Status)
+	assert.Contains(t, fmt.Sprint(d.Reasons), "a slowdown of +50.0 % would likely not show")
+	assert.NotEmpty(t, d.Plan)
+
+	rule := DefaultRule()
+	rule.Alpha = 0.001 // 1 of 252 deals is more
+	d = Gate(judged(t, slowed(7, map[string]float64{op: 1}), Options{NoMore: true, Rule: rule}, 5))
+	assert.Equal(t, CannotTell, d.Status)
+	assert.Contains(t, fmt.Sprint(d.Reasons), "no p below 0.004, and the gate is at 0.1 %")
+
+	gaps := boottest.New(7)
+	gaps.Edit = func(b *boottest.Boot) {
+		if b.Mark.Slot == 4 {
+			b.Find(op).Values, b.Find(op).Status.Status, b.Find(op).Status.Reason = nil, record.Skipped, "no time"
+		}
+	}
+	c := judged(t, gaps, Options{NoMore: true}, 6)
+	d = Gate(c)
+	assert.Equal(t, CannotTell, d.Status)
+	assert.Contains(t, fmt.Sprint(d.Reasons), "no slowdown up to tenfold would show in these boots: "+op)
+	assert.Equal(t, Insensitive, c.find(t, op).Outcome)
+}
+
+// TestSmallestMaxT holds it to what MaxT does: of boots of the same noise, the
+// slowdown that it gives is named about four times in five.
+func TestSmallestMaxT(t *testing.T) {
+	rng := rand.New(rand.NewPCG(17, 18))
+	const trials, n, k, sd = 60, 15, 5, 0.02
+	draw := func() []Stratum {
+		ops := make([]Stratum, n)
+		for i := range ops {
+			for range k {
+				ops[i].Old = append(ops[i].Old, sd*rng.NormFloat64())
+				ops[i].New = append(ops[i].New, sd*rng.NormFloat64())
+			}
+		}
+		return ops
+	}
+	limit, within := slices.Repeat([]float64{math.Log1p(0.05)}, n), slices.Repeat([]float64{mostSlowdown}, n)
+	var sizes []float64
+	for range 20 {
+		sizes = append(sizes, SmallestMaxT(draw(), 0.01, limit, within)...)
+	}
+	slow := median(sizes)
+	named := 0
+	for range trials {
+		ops := draw()
+		ops[3].New = shifted(ops[3].New, slow)
+		if MaxT(ops)[3] <= 0.01 {
+			named++
+		}
+	}
+	assert.InDelta(t, 0.8, float64(named)/trials, 0.15, "with a slowdown of %.3f", slow)
+	assert.Greater(t, SmallestMaxT(draw(), 0.001, limit, within)[0], within[0], "no deal is that rare")
+	assert.Empty(t, SmallestMaxT(nil, 0.01, nil, nil))
+}
+
 // TestLooks is the adaptive procedure: an open op asks for its category, and
 // what a look settled stays settled.
 func TestLooks(t *testing.T) {

@@ -16,7 +16,7 @@ import (
 func WriteMarkdown(w io.Writer, c *Comparison, d *Decision, all bool) error {
 	bw := bufio.NewWriter(w)
 	if d != nil {
-		bw.WriteString("## Gate: " + d.Status.String() + "\n\n")
+		bw.WriteString("## Gate: " + d.Answer() + "\n\n")
 		for _, l := range d.lines()[1:] {
 			bw.WriteString("- " + escape(strings.TrimSpace(l)) + "\n")
 		}

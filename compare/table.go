@@ -71,7 +71,7 @@ func (c *Comparison) anyFound() bool {
 
 // lines are a decision in words.
 func (d *Decision) lines() []string {
-	out := []string{"gate: " + d.Status.String()}
+	out := []string{"gate: " + d.Answer()}
 	for _, r := range d.Reasons {
 		out = append(out, "  "+printable(r))
 	}

@@ -10,7 +10,7 @@ import (
 
 // scriptBoots writes boots that never ran into DIR/base and DIR/cand:
 //
-//	boots DIR [stages=16] [seed=1] [rounds=4] [sequential] [unmarked]
+//	boots DIR [stages=16] [seed=1] [rounds=4] [noise=0.01] [sequential] [unmarked]
 //	      [slow:OP=0.3] [fail:OP] [drop:OP] [arch=...] [image=...] [kernel=...]
 //
 // What differs differs on the cand side.
@@ -21,7 +21,7 @@ func scriptBoots(ts *testscript.TestScript, neg bool, args []string) {
 	stages, seed, unmarked := []int{16}, uint64(1), false
 	var edits []func(*boottest.Boot)
 	slow := make(map[string]float64)
-	rounds, sequential := 4, false
+	rounds, noise, sequential := 4, 0.01, false
 	for _, arg := range args[1:] {
 		key, value, _ := strings.Cut(arg, "=")
 		what, op, _ := strings.Cut(key, ":")
@@ -41,6 +41,10 @@ func scriptBoots(ts *testscript.TestScript, neg bool, args []string) {
 			n, err := strconv.Atoi(value)
 			ts.Check(err)
 			rounds = n
+		case "noise":
+			sd, err := strconv.ParseFloat(value, 64)
+			ts.Check(err)
+			noise = sd
 		case "sequential":
 			sequential = true
 		case "unmarked":
@@ -58,7 +62,7 @@ func scriptBoots(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	m := boottest.New(seed)
-	m.Rounds, m.Sequential, m.Slow = rounds, sequential, slow
+	m.Rounds, m.Boot, m.Sequential, m.Slow = rounds, noise, sequential, slow
 	m.Edit = func(b *boottest.Boot) {
 		if unmarked {
 			b.Mark = nil

@@ -28,6 +28,9 @@ func (a *app) gateCommand() *cobra.Command {
      boots whose order is not proven to have alternated, sides that are not
      comparable, a machine that was not fit
 
+Of 5 to 7 boots a side with --no-more the answer says what they could have
+shown. It is 3 where even half as much again would likely have gone unseen.
+
 Only boots that alternated convict; 'capsem-bench ab' measures such boots. A
 stored baseline may make an operation suspect, and no more.
 
@@ -82,7 +85,7 @@ func (a *app) decided(d *compare.Decision, told bool) error {
 	if d.Status == compare.Pass {
 		return nil
 	}
-	lines := append([]string{"gate: " + d.Status.String()}, d.Reasons...)
+	lines := append([]string{"gate: " + d.Answer()}, d.Reasons...)
 	for _, p := range d.Plan {
 		lines = append(lines, "next: "+p)
 	}
