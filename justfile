@@ -44,6 +44,12 @@ fuzz time="1m":
 gate-check *args:
     go run ./internal/gatecheck {{ args }}
 
+# The gate on this machine's own boots: 40 of one build, split 200 times; then
+# a trial with a slowdown that is there. It takes an hour; just aa snapshot less.
+[private]
+aa *args: && _ab-test
+    go run ./internal/aa {{ args }}
+
 # The guest binary's figures beside those of fio, dd, hyperfine, curl, wrk and hey, as root.
 accuracy *args:
     go run ./internal/accuracy {{ args }}
@@ -51,6 +57,10 @@ accuracy *args:
 # Targets of speed and size, beside fio, hey, wrk, curl, hyperfine and benchstat, as root.
 speed *args:
     go run ./internal/speed {{ args }}
+
+# A real trial of two builds that differ in one delay: that is named, and nothing else.
+_ab-test:
+    go run ./internal/aa -delay snapshots_create=200ms
 
 # What the other recipes and the tests need, from the system's packages.
 _setup:

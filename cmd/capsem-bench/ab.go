@@ -64,7 +64,7 @@ that was interrupted goes on when the same command names its directory with
 pair, two pairs a look at most.`,
 		Example: `  capsem-bench ab --base main --cand .
   capsem-bench ab --base old/ --cand new/ --sandbox qemu --out results/v2
-  capsem-bench ab --base . --cand . snapshot --looks 5 --cand-env ` + delayVariable + `=snapshots_create=20ms`,
+  capsem-bench ab --base . --cand . snapshot --looks 16 --cand-env ` + delayVariable + `=snapshots_create=200ms`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			categories, err := categories(args)
 			if err != nil {
