@@ -237,8 +237,8 @@ func render(w io.Writer, tallies []*tally, boots int) {
 	t := table.NewWriter()
 	t.SetOutputMirror(w)
 	t.SetStyle(table.StyleLight)
-	t.SetTitle("%d splits of %d boots of one build, one operation slowed", tallies[0].splits, boots)
-	t.AppendHeader(table.Row{"slowed", "named", "another named", "passed", "cannot tell"})
+	t.SetTitle("%d splits of %d boots of one build", tallies[0].splits, boots)
+	t.AppendHeader(table.Row{"one op slowed", "named", "another named", "passed", "cannot tell"})
 	for _, x := range tallies {
 		of := func(n int) string { return fmt.Sprintf("%.1f %%", 100*float64(n)/float64(x.splits)) }
 		named, passed, what := of(x.named), of(x.passed), fmt.Sprintf("+%.0f %%", 100*x.slower)
