@@ -162,6 +162,10 @@ func (im *importer) applyOwn() {
 		if len(op.samples) == 0 && len(headline) > 0 {
 			op.samples = []record.Samples{base}
 		}
+		if len(op.samples) == 0 && own.status.Status == record.OK {
+			im.doc.fail(nil, join("capsem_bench.ops", own.key), "it is ok, and the document has no figures of it")
+			return
+		}
 		for i := range op.samples {
 			if !possibleSamples(&op.samples[i]) {
 				im.doc.fail(nil, op.name, "number out of range")
