@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/capsem/capsem-bench/convert"
+	"github.com/capsem/capsem-bench/internal/atomicfile"
 	"github.com/spf13/cobra"
 )
 
@@ -122,7 +123,7 @@ func writeTexts(dir string, in inputs, texts []strings.Builder) error {
 			return fmt.Errorf("%s and %s would both become %s; import them into different directories", other, f.name, filepath.Join(dir, base))
 		}
 		seen[base] = f.name
-		if err := writeFileAtomic(filepath.Join(dir, base), []byte(texts[i].String())); err != nil {
+		if err := atomicfile.Write(filepath.Join(dir, base), []byte(texts[i].String())); err != nil {
 			return err
 		}
 	}

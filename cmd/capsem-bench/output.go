@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 
 	"github.com/capsem/capsem-bench/convert"
+	"github.com/capsem/capsem-bench/internal/atomicfile"
 )
 
 // present writes the JSON document to standard output and to the files that
@@ -25,7 +25,7 @@ func (a *app) present(opt *measureOptions, rep *convert.Report, files ...string)
 	var failed []error
 	for _, name := range append(files, opt.json) {
 		if name != "" {
-			failed = append(failed, exit(exitUnfit, writeFile(name, doc.Bytes())))
+			failed = append(failed, exit(exitUnfit, atomicfile.Write(name, doc.Bytes())))
 		}
 	}
 	failed = append(failed, a.output(doc.String()))
@@ -43,55 +43,6 @@ func (a *app) output(text string) error {
 		err = errors.New("standard output was closed before everything was written")
 	}
 	return exit(exitUnfit, err)
-}
-
-// writeFile writes a file whole or not at all. What is no regular file, such
-// as /dev/stdout or a pipe, is written to as it is.
-func writeFile(name string, data []byte) error {
-	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
-		if err := os.WriteFile(name, data, 0o644); err != nil {
-			return fmt.Errorf("writing %s: %w", name, cause(err))
-		}
-		return nil
-	}
-	return writeFileAtomic(name, data)
-}
-
-// cause drops the name of a temporary file that nobody asked for.
-func cause(err error) error {
-	var path *os.PathError
-	if errors.As(err, &path) {
-		return path.Err
-	}
-	return err
-}
-
-// writeFileAtomic writes a file whole or not at all.
-func writeFileAtomic(name string, data []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*")
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", name, cause(err))
-	}
-	defer func() {
-		if err != nil {
-			_ = f.Close()
-			_ = os.Remove(f.Name())
-			err = fmt.Errorf("writing %s: %w", name, cause(err))
-		}
-	}()
-	if _, err = f.Write(data); err != nil {
-		return err
-	}
-	if err = f.Chmod(0o644); err != nil {
-		return err
-	}
-	if err = f.Sync(); err != nil {
-		return err
-	}
-	if err = f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), name)
 }
 
 // maxText bounds the text of one boot: a round of everything is some 20 kB.

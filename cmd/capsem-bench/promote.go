@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/capsem/capsem-bench/compare"
+	"github.com/capsem/capsem-bench/internal/atomicfile"
 	"github.com/spf13/cobra"
 )
 
@@ -86,7 +87,7 @@ func replaceBaseline(dir string, side *compare.Side) error {
 		return err
 	}
 	for i, b := range side.Boots {
-		if err := writeFileAtomic(filepath.Join(next, fmt.Sprintf("boot-%02d.txt", i+1)), b.Text); err != nil {
+		if err := atomicfile.Write(filepath.Join(next, fmt.Sprintf("boot-%02d.txt", i+1)), b.Text); err != nil {
 			return err
 		}
 	}

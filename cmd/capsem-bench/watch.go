@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/capsem/capsem-bench/internal/atomicfile"
 	"github.com/capsem/capsem-bench/internal/record"
 )
 
@@ -93,5 +94,5 @@ func (d durations) save() {
 	if name == "" || err != nil || os.MkdirAll(filepath.Dir(name), 0o755) != nil {
 		return
 	}
-	_ = writeFileAtomic(name, text)
+	_ = atomicfile.Write(name, text)
 }

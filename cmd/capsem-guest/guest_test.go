@@ -179,13 +179,13 @@ func TestConnectRetries(t *testing.T) {
 	require.NoError(t, err)
 	_, err = connect(t.Context(), a, 150*time.Millisecond)
 	require.ErrorContains(t, err, "gave up after 150ms")
-	go func() {
-		time.Sleep(120 * time.Millisecond) // past the first attempt, whenever that is
+	late := time.AfterFunc(120*time.Millisecond, func() { // past the first attempt
 		ln, err := net.Listen("unix", path)
 		if err == nil {
 			t.Cleanup(func() { _ = ln.Close() })
 		}
-	}()
+	})
+	defer late.Stop()
 	c, err := connect(t.Context(), a, time.Minute)
 	require.NoError(t, err)
 	require.NoError(t, c.Close())

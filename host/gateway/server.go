@@ -6,7 +6,8 @@ import (
 	"fmt"
 	"net"
 	"sync"
-	"time"
+
+	"github.com/capsem/capsem-bench/internal/wire"
 )
 
 // ErrClosed is returned by Serve on a gateway that was closed before.
@@ -34,57 +35,19 @@ func (g *Gateway) Serve(ctx context.Context, ln net.Listener) error {
 	return err
 }
 
-// accept takes connections as long as there is room; beyond it they wait in
-// the listener's queue.
+// accept serves as many guests at a time as there is room for.
 func (g *Gateway) accept(ctx context.Context, ln net.Listener, guests *sync.WaitGroup) error {
 	slots := make(chan struct{}, g.limits.conns)
-	for {
-		select {
-		case slots <- struct{}{}:
-		case <-ctx.Done():
-			return nil
-		}
-		c, err := ln.Accept()
-		switch {
-		case ctx.Err() != nil:
-			if err == nil {
-				_ = c.Close()
-			}
-			return nil
-		case isTemporary(err):
-			<-slots
-			g.cfg.Log.Warn("accepting a connection; trying again", "error", err)
-			if !pause(ctx, 10*time.Millisecond) {
-				return nil
-			}
-		case err != nil:
-			return fmt.Errorf("gateway: %w", err)
-		default:
-			guests.Go(func() {
-				defer func() { <-slots }()
-				g.guest(ctx, c)
-			})
-		}
+	err := wire.Accept(ctx, ln, slots, g.cfg.Log, func(c net.Conn) {
+		guests.Go(func() {
+			defer func() { <-slots }()
+			g.guest(ctx, c)
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("gateway: %w", err)
 	}
-}
-
-// isTemporary reports an error like running out of file descriptors, which
-// calls for patience and not for the end of the service.
-func isTemporary(err error) bool {
-	var t interface{ Temporary() bool }
-	return errors.As(err, &t) && t.Temporary()
-}
-
-// pause reports whether the time passed before ctx ended.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	return nil
 }
 
 // guest serves one connection until either side ends it.

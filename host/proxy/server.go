@@ -73,55 +73,18 @@ func (p *Proxy) Serve(ctx context.Context, ln net.Listener) error {
 	return err
 }
 
-// accept takes connections as long as there is room; beyond it they wait in
-// the listener's queue.
+// accept welcomes as many guests at a time as there is room for; the end of a
+// guest's life gives its slot back.
 func (s *server) accept(ctx context.Context, ln net.Listener) error {
-	for {
-		select {
-		case s.slots <- struct{}{}:
-		case <-ctx.Done():
-			return nil
-		}
-		raw, err := ln.Accept()
-		switch {
-		case ctx.Err() != nil:
-			if err == nil {
-				_ = raw.Close()
-			}
-			return nil
-		case isTemporary(err):
-			<-s.slots
-			s.p.cfg.Log.Warn("accepting a connection; trying again", "error", err)
-			if !pause(ctx, 10*time.Millisecond) {
-				return nil
-			}
-		case err != nil:
-			return fmt.Errorf("proxy: %w", err)
-		default:
-			c := wire.NewConn(raw)
-			g := &guest{Conn: c, wire: c, life: s.begin(c)}
-			go s.welcome(ctx, g)
-		}
+	err := wire.Accept(ctx, ln, s.slots, s.p.cfg.Log, func(raw net.Conn) {
+		c := wire.NewConn(raw)
+		g := &guest{Conn: c, wire: c, life: s.begin(c)}
+		go s.welcome(ctx, g)
+	})
+	if err != nil {
+		return fmt.Errorf("proxy: %w", err)
 	}
-}
-
-// isTemporary reports an error like running out of file descriptors, which
-// calls for patience and not for the end of the service.
-func isTemporary(err error) bool {
-	var t interface{ Temporary() bool }
-	return errors.As(err, &t) && t.Temporary()
-}
-
-// pause reports whether the time passed before ctx ended.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	return nil
 }
 
 // A life is that of an accepted connection, over all its forms.

@@ -18,12 +18,10 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"regexp"
 	"syscall"
 
 	"github.com/capsem/capsem-bench/internal/rivals"
@@ -33,9 +31,8 @@ import (
 )
 
 const (
-	exitDiffers = 1
-	exitUsage   = 2
-	exitUnfit   = 3
+	exitDiffers = rivals.ExitFailed
+	exitUnfit   = rivals.ExitUnfit
 
 	leastTolerance = 0.05 // a file of one run lies elsewhere on the disk than that of another
 	mostTolerance  = 0.50
@@ -48,30 +45,11 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	flags := flag.NewFlagSet("accuracy", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	runs := flags.Int("runs", 7, "pairs of runs of each comparison, at least 3")
-	only := flags.String("only", ".", "compare only what this regular expression matches")
-	dir := flags.String("dir", ".", "where to put the files")
-	if flags.Parse(args) != nil {
-		return exitUsage
-	}
-	pattern, err := regexp.Compile(*only)
-	if err != nil || *runs < 3 || flags.NArg() > 0 {
-		fmt.Fprintln(stderr, "accuracy: want -runs of at least 3, -only with a regular expression, and nothing else")
-		return exitUsage
-	}
-	rows, err := compare(ctx, *dir, *runs, pattern, stderr)
-	render(stdout, rows, *runs)
-	switch {
-	case errors.Is(err, rivals.ErrUnfit):
-		fmt.Fprintln(stderr, "accuracy:", err)
-		return exitUnfit
-	case err != nil:
-		fmt.Fprintln(stderr, "accuracy:", err)
-		return exitDiffers
-	}
-	return status(rows)
+	return rivals.Command(ctx, "accuracy", args, stderr, func(ctx context.Context, opt rivals.Options) (int, error) {
+		rows, err := compare(ctx, opt)
+		render(stdout, rows, opt.Runs)
+		return status(rows), err
+	})
 }
 
 // A row is one finished comparison.
@@ -114,16 +92,16 @@ func status(rows []row) int {
 	return code
 }
 
-func compare(ctx context.Context, dir string, runs int, only *regexp.Regexp, log io.Writer) (rows []row, err error) {
+func compare(ctx context.Context, opt rivals.Options) (rows []row, err error) {
 	if os.Geteuid() != 0 {
 		return nil, fmt.Errorf("%w: only root can drop all caches; run it as root", rivals.ErrUnfit)
 	}
-	if err := rivals.Install(ctx, log, map[string]string{
+	if err := rivals.Install(ctx, opt.Log, map[string]string{
 		"fio": "fio", "hyperfine": "hyperfine", "wrk": "wrk", "curl": "curl",
 	}); err != nil {
 		return nil, err
 	}
-	w, err := rivals.NewWorkshop(dir)
+	w, err := rivals.NewWorkshop(opt.Dir)
 	if err != nil {
 		return nil, err
 	}
@@ -134,13 +112,13 @@ func compare(ctx context.Context, dir string, runs int, only *regexp.Regexp, log
 	}
 	defer func() { err = errors.Join(err, closeAll()) }()
 	for _, d := range duels {
-		if !only.MatchString(d.op + " " + d.tool) {
+		if !opt.Only.MatchString(d.op + " " + d.tool) {
 			continue
 		}
-		fmt.Fprintf(log, "%s and %s\n", d.op, d.tool)
-		res, err := rivals.Alternate(ctx, runs, d.ours, d.theirs)
+		fmt.Fprintf(opt.Log, "%s and %s\n", d.op, d.tool)
+		res, err := rivals.Alternate(ctx, opt.Runs, d.ours, d.theirs)
 		if err != nil {
-			fmt.Fprintf(log, "%s and %s: %v\n", d.op, d.tool, err)
+			fmt.Fprintf(opt.Log, "%s and %s: %v\n", d.op, d.tool, err)
 		}
 		if ctx.Err() != nil {
 			return rows, ctx.Err()

@@ -208,7 +208,7 @@ func (r *Report) kvm() {
 		return
 	}
 	_ = unix.Close(vm)
-	r.add("KVM", OK, "", "/dev/kvm makes guests")
+	r.add("KVM", OK, "", "/dev/kvm opens; 'vm doctor' boots a guest")
 }
 
 // caches says how cold operations get cold on this machine.

@@ -13,24 +13,17 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"regexp"
+	"slices"
 	"syscall"
 
 	"github.com/capsem/capsem-bench/internal/rivals"
 	"github.com/dustin/go-humanize"
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
-)
-
-const (
-	exitMissed = 1
-	exitUsage  = 2
-	exitUnfit  = 3
 )
 
 func main() {
@@ -40,47 +33,26 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	flags := flag.NewFlagSet("speed", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	runs := flags.Int("runs", 7, "pairs of runs of each comparison, at least 3")
-	only := flags.String("only", ".", "do only what this regular expression matches")
-	dir := flags.String("dir", ".", "where to put the files")
-	if flags.Parse(args) != nil {
-		return exitUsage
-	}
-	pattern, err := regexp.Compile(*only)
-	if err != nil || *runs < 3 || flags.NArg() > 0 {
-		fmt.Fprintln(stderr, "speed: want -runs of at least 3, -only with a regular expression, and nothing else")
-		return exitUsage
-	}
-	rows, err := measure(ctx, *dir, *runs, pattern, stderr)
-	render(stdout, rows)
-	switch {
-	case errors.Is(err, rivals.ErrUnfit):
-		fmt.Fprintln(stderr, "speed:", err)
-		return exitUnfit
-	case err != nil:
-		fmt.Fprintln(stderr, "speed:", err)
-		return exitMissed
-	}
-	for _, r := range rows {
-		if !r.met() {
-			return exitMissed
+	return rivals.Command(ctx, "speed", args, stderr, func(ctx context.Context, opt rivals.Options) (int, error) {
+		rows, err := measure(ctx, opt)
+		render(stdout, rows)
+		if slices.ContainsFunc(rows, func(r row) bool { return !r.met() }) {
+			return rivals.ExitFailed, err
 		}
-	}
-	return 0
+		return rivals.ExitOK, err
+	})
 }
 
-func measure(ctx context.Context, dir string, runs int, only *regexp.Regexp, log io.Writer) (rows []row, err error) {
+func measure(ctx context.Context, opt rivals.Options) (rows []row, err error) {
 	if os.Geteuid() != 0 {
 		return nil, fmt.Errorf("%w: only root can drop all caches; run it as root", rivals.ErrUnfit)
 	}
-	if err := rivals.Install(ctx, log, map[string]string{
+	if err := rivals.Install(ctx, opt.Log, map[string]string{
 		"fio": "fio", "hyperfine": "hyperfine", "wrk": "wrk", "curl": "curl", "nginx": "nginx-light", "time": "time",
 	}); err != nil {
 		return nil, err
 	}
-	w, err := rivals.NewWorkshop(dir)
+	w, err := rivals.NewWorkshop(opt.Dir)
 	if err != nil {
 		return nil, err
 	}
@@ -91,13 +63,13 @@ func measure(ctx context.Context, dir string, runs int, only *regexp.Regexp, log
 		return nil, err
 	}
 	for _, l := range p.lines {
-		if !only.MatchString(l.what + " " + l.tool) {
+		if !opt.Only.MatchString(l.what + " " + l.tool) {
 			continue
 		}
-		fmt.Fprintln(log, l.what, l.tool)
-		r := l.run(ctx, runs)
+		fmt.Fprintln(opt.Log, l.what, l.tool)
+		r := l.run(ctx, opt.Runs)
 		if r.err != nil {
-			fmt.Fprintf(log, "%s: %v\n", l.what, r.err)
+			fmt.Fprintf(opt.Log, "%s: %v\n", l.what, r.err)
 		}
 		rows = append(rows, r)
 		if ctx.Err() != nil {

@@ -24,6 +24,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/capsem/capsem-bench/internal/atomicfile"
 )
 
 // The sides, as the boot lines name them.
@@ -112,7 +114,7 @@ func (p *Plan) open(dir string) error {
 		if err != nil {
 			return err
 		}
-		return writeFile(name, append(text, '\n'))
+		return atomicfile.Write(name, append(text, '\n'))
 	}
 	if err != nil {
 		return err
@@ -162,31 +164,4 @@ func short(b []byte) string {
 		return string(b[:200]) + "..."
 	}
 	return string(b)
-}
-
-// writeFile writes a file whole or not at all.
-func writeFile(name string, data []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = f.Close()
-			_ = os.Remove(f.Name())
-		}
-	}()
-	if _, err = f.Write(data); err != nil {
-		return err
-	}
-	if err = f.Chmod(0o644); err != nil {
-		return err
-	}
-	if err = f.Sync(); err != nil {
-		return err
-	}
-	if err = f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), name)
 }

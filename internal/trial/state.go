@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/capsem/capsem-bench/internal/atomicfile"
 	"github.com/capsem/capsem-bench/internal/record"
 )
 
@@ -182,7 +183,7 @@ func (s *state) setAside(pair int, r Repeat) error {
 	if err != nil {
 		return err
 	}
-	if err := writeFile(filepath.Join(s.dir, repeatsName), append(text, '\n')); err != nil {
+	if err := atomicfile.Write(filepath.Join(s.dir, repeatsName), append(text, '\n')); err != nil {
 		return err
 	}
 	for which := range 2 {
@@ -238,5 +239,5 @@ func writeText(name string, head []any, text []byte) error {
 		out.Write(line)
 	}
 	out.Write(text)
-	return writeFile(name, out.Bytes())
+	return atomicfile.Write(name, out.Bytes())
 }

@@ -6,6 +6,8 @@
 // before deciding what they are. A TLS on top of it returns all records that
 // have arrived in one Read, and sends all records of one Write together. The
 // alternative, a timer that flushes, costs either delay or system calls.
+//
+// Accept is the loop with which the host's services take connections in.
 package wire
 
 import (

@@ -1,0 +1,33 @@
+package atomicfile
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestWrite(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, "f")
+	require.NoError(t, Write(name, []byte("old")))
+	require.NoError(t, Write(name, []byte("new")))
+	data, err := os.ReadFile(name)
+	require.NoError(t, err)
+	assert.Equal(t, "new", string(data))
+}
+
+// What fails leaves the file as it was, nothing beside it, and an error that
+// names the file and not the temporary one.
+func TestWriteFails(t *testing.T) {
+	dir := t.TempDir()
+	require.EqualError(t, Write(filepath.Join(dir, "no", "f"), nil), "writing "+filepath.Join(dir, "no", "f")+": no such file or directory")
+	full := filepath.Join(dir, "taken")
+	require.NoError(t, os.MkdirAll(filepath.Join(full, "x"), 0o755))
+	require.ErrorContains(t, Write(full, []byte("x")), "writing "+full+": ")
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	assert.Len(t, entries, 1)
+}
