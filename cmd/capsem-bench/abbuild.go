@@ -140,10 +140,10 @@ func buildDir(id string) (string, error) {
 // buildAll builds all parts from sources. Two builds at once each write files
 // of their own.
 func buildAll(ctx context.Context, name, src, dir string, notify func(string)) (*abBuild, error) {
-	args := map[string][]string{
-		partCommand: {"build", "./cmd/capsem-bench"},
-		partGuest:   {"test", "-c", "."},
-		partTools:   {"build", "./cmd/capsem-guest"},
+	artifacts := map[string]sandbox.Artifact{
+		partCommand: sandbox.GuestCommand(),
+		partGuest:   sandbox.GuestBinary(),
+		partTools:   sandbox.GuestTools(),
 	}
 	b := &abBuild{name, make(map[string]string)}
 	for _, part := range buildParts() {
@@ -154,9 +154,7 @@ func buildAll(ctx context.Context, name, src, dir string, notify func(string)) (
 		}
 		_ = tmp.Close()
 		defer os.Remove(tmp.Name())
-		a := args[part]
-		last := len(a) - 1
-		cmd := exec.CommandContext(ctx, "go", append(append([]string{}, a[:last]...), "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", tmp.Name(), a[last])...)
+		cmd := exec.CommandContext(ctx, "go", artifacts[part].Build(tmp.Name())...)
 		cmd.Dir = src
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=", "GOARCH=", "GOWORK=off")
 		if out, err := cmd.CombinedOutput(); err != nil {

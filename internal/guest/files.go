@@ -7,7 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
+	"sort"
 	"syscall"
 )
 
@@ -49,7 +49,7 @@ func Scan(ctx context.Context, dirs []string, minSize int64) (files []File, unre
 			return nil
 		})
 	}
-	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
+	sort.Slice(files, func(i, j int) bool { return files[i].Path < files[j].Path })
 	return files, unreadable
 }
 

@@ -3,13 +3,14 @@ package guest
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os/exec"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/valyala/fastjson"
 )
 
 // snapshotsCommand is the command that a Capsem guest has in its PATH.
@@ -49,27 +50,24 @@ type Call struct {
 
 // A Checkpoint is what create answers.
 type Checkpoint struct {
-	ID        string `json:"checkpoint"`
-	Name      string `json:"name"`
-	Hash      string `json:"hash"`
-	Available *int   `json:"available"`
+	ID, Name string
 }
 
 // A SnapshotList is what list answers. Old versions cut it: then Cut is set,
 // Snapshots is empty, and only the numbers at the front are there.
 type SnapshotList struct {
-	ManualAvailable *int            `json:"manual_available"`
-	ManualMax       *int            `json:"manual_max"`
-	Snapshots       []SnapshotEntry `json:"snapshots"`
-	Cut             *CutError       `json:"-"`
+	ManualAvailable *int64
+	ManualMax       *int64
+	Snapshots       []SnapshotEntry
+	Cut             *CutError
 }
 
 // A SnapshotEntry is one snapshot of a list.
 type SnapshotEntry struct {
-	Checkpoint string `json:"checkpoint"`
-	Name       string `json:"name"`
-	Origin     string `json:"origin"` // "auto" or "manual"
-	FilesCount int64  `json:"files_count"`
+	Checkpoint string
+	Name       string
+	Origin     string // "auto" or "manual"
+	FilesCount int64
 }
 
 // Find returns the entry of a checkpoint.
@@ -86,7 +84,7 @@ func (l *SnapshotList) Find(id string) (SnapshotEntry, bool) {
 // does not say.
 func (l *SnapshotList) Used() (int, bool) {
 	if l.ManualMax != nil && l.ManualAvailable != nil {
-		return *l.ManualMax - *l.ManualAvailable, true
+		return int(*l.ManualMax - *l.ManualAvailable), true
 	}
 	n := 0
 	for _, e := range l.Snapshots {
@@ -99,11 +97,11 @@ func (l *SnapshotList) Used() (int, bool) {
 
 // A Change is one row of changes.
 type Change struct {
-	Path       string `json:"path"`
-	Op         string `json:"op"` // "created", "modified", "deleted"
-	Size       *int64 `json:"size"`
-	Checkpoint string `json:"checkpoint"`
-	Origin     string `json:"checkpoint_origin"`
+	Path       string
+	Op         string // "created", "modified", "deleted"
+	Size       *int64
+	Checkpoint string
+	Origin     string
 }
 
 // A CutError says that an answer was cut to a page: versions of Capsem that
@@ -123,11 +121,12 @@ var ErrNoCheckpoints = errors.New("no checkpoints available yet")
 func (c *SnapshotCLI) Create(ctx context.Context, name string) (Checkpoint, Call, error) {
 	ctx, cancel := withGrace(ctx, createGrace)
 	defer cancel()
-	var cp Checkpoint
-	call, err := c.call(ctx, &cp, "create", name)
-	switch {
-	case err != nil:
+	answer, call, err := c.call(ctx, fastjson.TypeObject, "create", name)
+	if err != nil {
 		return Checkpoint{}, call, err
+	}
+	cp := Checkpoint{ID: text(answer, "checkpoint"), Name: text(answer, "name")}
+	switch {
 	case !isCheckpointID(cp.ID):
 		return Checkpoint{}, call, fmt.Errorf("create answered the checkpoint %q; want cp-<number>", Printable(cp.ID, 40))
 	case cp.Name != name:
@@ -139,54 +138,88 @@ func (c *SnapshotCLI) Create(ctx context.Context, name string) (Checkpoint, Call
 // List lists the snapshots. A cut list is no error, for the numbers in it
 // are of use; see Cut.
 func (c *SnapshotCLI) List(ctx context.Context) (*SnapshotList, Call, error) {
-	var l SnapshotList
-	call, err := c.call(ctx, &l, "list")
+	l := new(SnapshotList)
+	answer, call, err := c.call(ctx, fastjson.TypeObject, "list")
 	var cut *cutText
 	switch {
 	case errors.As(err, &cut):
-		l = SnapshotList{Cut: cut.CutError}
+		l.Cut = cut.CutError
 		l.ManualAvailable, l.ManualMax = frontNumbers(cut.text)
-		return &l, call, nil
+		return l, call, nil
 	case errors.Is(err, ErrNoCheckpoints):
-		return &SnapshotList{}, call, nil
+		return l, call, nil
+	case err == nil:
+		l.read(answer)
 	}
-	return &l, call, err
+	return l, call, err
+}
+
+// read takes over what is of use here of a list.
+func (l *SnapshotList) read(answer *fastjson.Value) {
+	l.ManualAvailable, l.ManualMax = number(answer, "manual_available"), number(answer, "manual_max")
+	for _, e := range answer.GetArray("snapshots") {
+		l.Snapshots = append(l.Snapshots, SnapshotEntry{
+			Checkpoint: text(e, "checkpoint"), Name: text(e, "name"), Origin: text(e, "origin"), FilesCount: e.GetInt64("files_count"),
+		})
+	}
+}
+
+// text is a string in an answer, "" if there is none.
+func text(v *fastjson.Value, key string) string { return string(v.GetStringBytes(key)) }
+
+// number is a whole number in an answer, nil if there is none.
+func number(v *fastjson.Value, key string) *int64 {
+	field := v.Get(key)
+	if field == nil {
+		return nil
+	}
+	n, err := field.Int64()
+	if err != nil {
+		return nil
+	}
+	return &n
 }
 
 // Changes lists what differs from the snapshots. Errors: *CutError,
 // ErrNoCheckpoints.
 func (c *SnapshotCLI) Changes(ctx context.Context) ([]Change, Call, error) {
+	answer, call, err := c.call(ctx, fastjson.TypeArray, "changes")
+	if err != nil {
+		return nil, call, err
+	}
 	var rows []Change
-	call, err := c.call(ctx, &rows, "changes")
-	return rows, call, err
+	for _, row := range answer.GetArray() {
+		rows = append(rows, Change{
+			Path: text(row, "path"), Op: text(row, "op"), Size: number(row, "size"),
+			Checkpoint: text(row, "checkpoint"), Origin: text(row, "checkpoint_origin"),
+		})
+	}
+	return rows, call, nil
 }
 
 // Revert brings one file back, its path relative to the workspace, and checks
 // that the answer says so.
 func (c *SnapshotCLI) Revert(ctx context.Context, path, checkpoint string) (Call, error) {
-	var answer struct {
-		Action     string `json:"action"`
-		Checkpoint string `json:"checkpoint"`
-		Path       string `json:"path"`
-		Reverted   bool   `json:"reverted"`
+	answer, call, err := c.call(ctx, fastjson.TypeObject, "revert", path, checkpoint)
+	if err != nil {
+		return call, err
 	}
-	call, err := c.call(ctx, &answer, "revert", path, checkpoint)
-	if err == nil && (!answer.Reverted || answer.Action != "restored" || answer.Checkpoint != checkpoint || answer.Path != path) {
-		err = fmt.Errorf("revert answered action %q, checkpoint %q, path %q; want %q, %q, %q", Printable(answer.Action, 40),
-			Printable(answer.Checkpoint, 40), Printable(answer.Path, 120), "restored", checkpoint, path)
+	action, from, file := text(answer, "action"), text(answer, "checkpoint"), text(answer, "path")
+	if !answer.GetBool("reverted") || action != "restored" || from != checkpoint || file != path {
+		err = fmt.Errorf("revert answered action %q, checkpoint %q, path %q; want %q, %q, %q", Printable(action, 40),
+			Printable(from, 40), Printable(file, 120), "restored", checkpoint, path)
 	}
 	return call, err
 }
 
 // Delete removes a manual snapshot and checks that the answer says so.
 func (c *SnapshotCLI) Delete(ctx context.Context, checkpoint string) (Call, error) {
-	var answer struct {
-		Checkpoint string `json:"checkpoint"`
-		Deleted    bool   `json:"deleted"`
+	answer, call, err := c.call(ctx, fastjson.TypeObject, "delete", checkpoint)
+	if err != nil {
+		return call, err
 	}
-	call, err := c.call(ctx, &answer, "delete", checkpoint)
-	if err == nil && (!answer.Deleted || answer.Checkpoint != checkpoint) {
-		err = fmt.Errorf("delete answered checkpoint %q, deleted %t; want %q", Printable(answer.Checkpoint, 40), answer.Deleted, checkpoint)
+	if id, deleted := text(answer, "checkpoint"), answer.GetBool("deleted"); !deleted || id != checkpoint {
+		err = fmt.Errorf("delete answered checkpoint %q, deleted %t; want %q", Printable(id, 40), deleted, checkpoint)
 	}
 	return call, err
 }
@@ -196,44 +229,54 @@ func (c *SnapshotCLI) argv(verb string, args ...string) []string {
 	return append(append([]string{c.path, verb}, args...), "--json")
 }
 
-// call runs one process and decodes its answer.
-func (c *SnapshotCLI) call(ctx context.Context, answer any, verb string, args ...string) (Call, error) {
+// call runs one process and reads its answer.
+func (c *SnapshotCLI) call(ctx context.Context, want fastjson.Type, verb string, args ...string) (*fastjson.Value, Call, error) {
 	r, err := Exec(ctx, c.timeout, "", c.argv(verb, args...)...)
 	call := Call{r.Start, r.Elapsed}
+	var answer *fastjson.Value
 	if err == nil {
-		err = decodeAnswer(r.Stdout, answer)
+		answer, err = readAnswer(r.Stdout, want)
 	}
 	if err != nil {
-		return call, fmt.Errorf("snapshots %s: %w", verb, err)
+		return nil, call, fmt.Errorf("snapshots %s: %w", verb, err)
 	}
-	return call, nil
+	return answer, call, nil
 }
 
-// decodeAnswer decodes the one JSON value that the command prints.
-func decodeAnswer(out []byte, answer any) error {
+// readAnswer reads the one JSON value that the command prints.
+func readAnswer(out []byte, want fastjson.Type) (*fastjson.Value, error) {
 	out = bytes.TrimSpace(out)
 	switch {
 	case len(out) >= maxOutput:
-		return fmt.Errorf("more than %d bytes of output", maxOutput)
+		return nil, fmt.Errorf("more than %d bytes of output", maxOutput)
 	case len(out) == 0:
-		return errors.New("no output")
+		return nil, errors.New("no output")
 	}
-	text, quoted := string(out), out[0] == '"'
-	if quoted {
-		if err := json.Unmarshal(out, &text); err != nil {
-			return fmt.Errorf("output that is no JSON: %w", err)
-		}
+	answer, err := parseJSON(out)
+	words := string(out)
+	if err == nil && answer.Type() == fastjson.TypeString {
+		words = string(answer.GetStringBytes())
 	}
-	if err := inWords(text); err != nil {
-		return err
+	if cut := inWords(words); cut != nil {
+		return nil, cut
 	}
-	if quoted {
-		return fmt.Errorf("an answer in words: %q", Printable(text, 120))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("output that is no JSON: %w", err)
+	case answer.Type() == want:
+		return answer, nil
+	case answer.Type() == fastjson.TypeString:
+		return nil, fmt.Errorf("an answer in words: %q", Printable(words, 120))
 	}
-	if err := json.Unmarshal(out, answer); err != nil {
-		return fmt.Errorf("unexpected output: %w", err)
+	return nil, fmt.Errorf("unexpected output: %v, want %v", answer.Type(), want)
+}
+
+// parseJSON is strict; the parser alone lets some malformed values pass.
+func parseJSON(text []byte) (*fastjson.Value, error) {
+	if err := fastjson.ValidateBytes(text); err != nil {
+		return nil, err
 	}
-	return nil
+	return fastjson.ParseBytes(text)
 }
 
 // inWords recognises the answers that are text where JSON was asked for.
@@ -265,31 +308,13 @@ func (e *cutText) Unwrap() error { return e.CutError }
 
 // frontNumbers reads the numbers that stand before the snapshots in a cut
 // list; keys are in alphabetical order, so they are there.
-func frontNumbers(text string) (available, limit *int) {
-	dec := json.NewDecoder(strings.NewReader(text))
-	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+func frontNumbers(cut string) (available, limit *int64) {
+	front, _, _ := strings.Cut(cut, `"snapshots"`)
+	answer, err := parseJSON([]byte(strings.TrimRight(front, ", \n") + "}"))
+	if err != nil {
 		return nil, nil
 	}
-	for {
-		key, err := dec.Token()
-		if err != nil || key == "snapshots" {
-			return available, limit
-		}
-		var n json.Number
-		if err := dec.Decode(&n); err != nil {
-			return available, limit
-		}
-		v, err := n.Int64()
-		if err != nil {
-			continue
-		}
-		switch i := int(v); key {
-		case "manual_available":
-			available = &i
-		case "manual_max":
-			limit = &i
-		}
-	}
+	return number(answer, "manual_available"), number(answer, "manual_max")
 }
 
 // isCheckpointID reports whether s is "cp-" and a number.

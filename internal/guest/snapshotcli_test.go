@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"github.com/valyala/fastjson"
 )
 
 // script puts a snapshots command into PATH that prints what it is told and
@@ -41,7 +42,8 @@ func TestSnapshotCreate(t *testing.T) {
 		{"array", `[]`, "snapshots create: unexpected output: "},
 		{"nothing", ``, "snapshots create: no output"},
 		{"words", `"all slots busy"`, `snapshots create: an answer in words: "all slots busy"`},
-		{"two values", `{} {}`, "snapshots create: unexpected output: "},
+		{"two values", `{} {}`, "snapshots create: output that is no JSON: "},
+		{"raw control character", "{\"name\": \"bench\x01\"}", "snapshots create: output that is no JSON: "},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			cli, args := script(t, tt.output)
@@ -55,7 +57,6 @@ func TestSnapshotCreate(t *testing.T) {
 			}
 			require.NoError(t, err)
 			assert.Equal(t, "cp-10", cp.ID)
-			assert.Equal(t, 11, *cp.Available)
 		})
 	}
 }
@@ -101,8 +102,8 @@ func TestSnapshotChanges(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "changes --json", args())
 	require.Len(t, rows, 2)
-	assert.EqualValues(t, 39, *rows[0].Size)
-	assert.Nil(t, rows[1].Size)
+	size := int64(39)
+	assert.Equal(t, []Change{{"d/f", "modified", &size, "cp-10", "manual"}, {"d/g", "deleted", nil, "cp-0", ""}}, rows)
 
 	// A newer command might print the text as it is.
 	for _, output := range []string{cutList, "Content length: 15312\nShowing: 0..5000\n\n[{"} {
@@ -157,14 +158,15 @@ func FuzzSnapshotAnswer(f *testing.F) {
 	f.Add([]byte("Content length: 9\nShowing: 0..5\n\n{\"a\":1.5,\"manual_max\":2"))
 	f.Fuzz(func(_ *testing.T, out []byte) {
 		var l SnapshotList
-		err := decodeAnswer(out, &l)
+		answer, err := readAnswer(out, fastjson.TypeObject)
 		var cut *cutText
-		if errors.As(err, &cut) {
+		switch {
+		case errors.As(err, &cut):
 			frontNumbers(cut.text)
+		case err == nil:
+			l.read(answer)
 		}
 		l.Used()
 		l.Find("cp-1")
-		var rows []Change
-		_ = decodeAnswer(out, &rows)
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 )
 
 // Prefix starts every comment line of ours.
@@ -211,17 +212,16 @@ type End struct {
 // Append appends v, one of the types above, as a comment line with its
 // newline. A line that would pass MaxLine is an error.
 func Append(dst []byte, v any) ([]byte, error) {
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
+	start := len(dst)
+	line, err := appendJSON(append(dst, Prefix...), reflect.ValueOf(v))
+	if err != nil {
 		return dst, err
 	}
-	if len(Prefix)+buf.Len() > MaxLine {
-		return dst, fmt.Errorf("comment line of %d bytes is longer than %d", len(Prefix)+buf.Len(), MaxLine)
+	line = append(line, '\n')
+	if n := len(line) - start; n > MaxLine {
+		return dst, fmt.Errorf("comment line of %d bytes is longer than %d", n, MaxLine)
 	}
-	dst = append(dst, Prefix...)
-	return append(dst, buf.Bytes()...), nil
+	return line, nil
 }
 
 // ErrNotRecord is returned by Parse for a line that is not one of ours.
