@@ -14,8 +14,8 @@ import (
 const (
 	ObjectPath = "/100MB.bin"
 	ObjectSize = 100 << 20
-	// ObjectSHA256 is the digest of the object, base64.
-	ObjectSHA256 = "x9UD2PwYHePNa+gTHQeUMpBq3DCGiopzG8WP0wkig0w="
+	// ObjectDigest is its Repr-Digest (RFC 9530).
+	ObjectDigest = "sha-256=:x9UD2PwYHePNa+gTHQeUMpBq3DCGiopzG8WP0wkig0w=:, crc32c=:1LLILQ==:"
 )
 
 // MaxBytes is the largest object under /bytes/.
@@ -45,7 +45,7 @@ func newHandler(cfg Config) http.Handler {
 	})
 	mux.HandleFunc("/late/{ms}", func(w http.ResponseWriter, r *http.Request) { late(w, r, tiny) })
 	mux.HandleFunc(ObjectPath, func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Repr-Digest", "sha-256=:"+ObjectSHA256+":")
+		w.Header().Set("Repr-Digest", ObjectDigest)
 		serve(w, r, data.object(ObjectSize))
 	})
 	mux.HandleFunc("/status/{code}", func(w http.ResponseWriter, r *http.Request) {

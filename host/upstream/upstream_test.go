@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"net"
 	"net/http"
@@ -24,11 +25,12 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestObjectHasItsDigest(t *testing.T) {
-	h := sha256.New()
-	n, err := io.Copy(h, newSource().object(ObjectSize))
+	sha, crc := sha256.New(), crc32.New(crc32.MakeTable(crc32.Castagnoli))
+	n, err := io.Copy(io.MultiWriter(sha, crc), newSource().object(ObjectSize))
 	require.NoError(t, err)
 	assert.EqualValues(t, ObjectSize, n)
-	assert.Equal(t, ObjectSHA256, base64.StdEncoding.EncodeToString(h.Sum(nil)))
+	text := base64.StdEncoding.EncodeToString
+	assert.Equal(t, "sha-256=:"+text(sha.Sum(nil))+":, crc32c=:"+text(crc.Sum(nil))+":", ObjectDigest)
 }
 
 func TestContentIsIncompressible(t *testing.T) {
@@ -115,7 +117,7 @@ func TestRange(t *testing.T) {
 	w := get(u.Handler(), ObjectPath, "Range", "bytes=262140-262149") // across the ends of both tables
 	require.Equal(t, http.StatusPartialContent, w.Code)
 	assert.Equal(t, "bytes 262140-262149/104857600", w.Header().Get("Content-Range"))
-	assert.Equal(t, "sha-256=:"+ObjectSHA256+":", w.Header().Get("Repr-Digest"), "of the whole, RFC 9530")
+	assert.Equal(t, ObjectDigest, w.Header().Get("Repr-Digest"), "of the whole, RFC 9530")
 	whole, err := io.ReadAll(newSource().object(262150))
 	require.NoError(t, err)
 	assert.Equal(t, whole[262140:], w.Body.Bytes())

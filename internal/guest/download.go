@@ -43,8 +43,9 @@ type Download struct {
 // each 256 KiB of the body; 0 means the default.
 //
 // The timer runs from before the connect to the last byte of the body. The
-// digest is computed meanwhile in another goroutine; its verdict may come
-// after the timer has ended, and it turns the download into a failed one.
+// digest is computed meanwhile, a costly one in another goroutine; its verdict
+// may come after the timer has ended, and it turns the download into a failed
+// one.
 // Roots and proxy are read before the timer starts.
 func Fetch(ctx context.Context, rawURL string, stall time.Duration) (*Download, error) {
 	if stall <= 0 {
@@ -67,7 +68,7 @@ func Fetch(ctx context.Context, rawURL string, stall time.Duration) (*Download, 
 
 // downloadHeader asks for the bytes as they are, and for a digest of them.
 func downloadHeader() []string {
-	return []string{"Accept-Encoding: identity", "Want-Repr-Digest: sha-256=10, sha-512=5", "Connection: close"}
+	return []string{"Accept-Encoding: identity", wantDigest, "Connection: close"}
 }
 
 // follow fetches the URL of the client and goes where it is sent.
@@ -163,10 +164,14 @@ func (d *Download) stream(conn *httpConn, stall time.Duration, sum *digest) (err
 	if conn.reader.left > bulkFloor {
 		wakeAt(conn.socket, bulkWake)
 	}
-	if sum == nil {
+	if sum == nil || sum.quick {
 		buf := make([]byte, downloadBuffer)
 		for err == nil {
-			_, err = d.fillBuffer(conn, buf, stall)
+			var n int
+			n, err = d.fillBuffer(conn, buf, stall)
+			if sum != nil {
+				_, _ = sum.Write(buf[:n])
+			}
 		}
 	} else {
 		h := newHasher(sum)

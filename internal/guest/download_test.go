@@ -7,6 +7,8 @@ import (
 	"crypto/sha512"
 	"encoding/base64"
 	"fmt"
+	"hash"
+	"hash/crc32"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -30,22 +32,18 @@ func object(t testing.TB, size int) []byte {
 	return body
 }
 
-func base64sum[T [32]byte | [64]byte](sum T) string {
-	var b []byte
-	switch s := any(sum).(type) {
-	case [32]byte:
-		b = s[:]
-	case [64]byte:
-		b = s[:]
-	}
-	return base64.StdEncoding.EncodeToString(b)
+// base64sum is what a digest field holds of a body.
+func base64sum(h hash.Hash, body []byte) string {
+	_, _ = h.Write(body) // never fails
+	return base64.StdEncoding.EncodeToString(h.Sum(nil))
 }
 
 func TestFetchDigests(t *testing.T) {
 	clearProxies(t)
 	body := object(t, downloadBuffers*downloadBuffer+12345)
-	s256, s512 := base64sum(sha256.Sum256(body)), base64sum(sha512.Sum512(body))
-	wrong := base64sum(sha256.Sum256(nil))
+	s256, s512 := base64sum(sha256.New(), body), base64sum(sha512.New(), body)
+	wrong := base64sum(sha256.New(), nil)
+	crc := base64sum(crc32.New(crc32.MakeTable(crc32.Castagnoli)), body)
 	for _, tt := range []struct {
 		name, field, value string
 		digest, err        string
@@ -59,6 +57,9 @@ func TestFetchDigests(t *testing.T) {
 		{"legacy list", "Digest", "adler32=03da0195, sha-512=" + s512, "sha-512", "", 0},
 		{"wrong", "Repr-Digest", "sha-256=:" + wrong + ":", "sha-256", "sha-256 digest differs", 0},
 		{"wrong legacy", "Digest", "sha-256=" + wrong, "sha-256", "sha-256 digest differs", 0},
+		{"crc32c", "Repr-Digest", "sha-256=:" + wrong + ":, crc32c=:" + crc + ":", "crc32c", "", 0},
+		{"wrong crc32c", "Repr-Digest", "crc32c=:AAAAAA==:", "crc32c", "crc32c digest differs", 0},
+		{"crc32c of RFC 3230", "Digest", "crc32c=0a72a4df", "", "", 0},
 		{"unknown", "Repr-Digest", "sha-1024=:AAAA:", "", "", 0},
 		{"no base64", "Repr-Digest", "sha-256=:!!!:", "", "", 1},
 		{"no bytes", "Repr-Digest", "sha-256=" + s256, "", "", 1},
@@ -68,7 +69,7 @@ func TestFetchDigests(t *testing.T) {
 			leakFree(t)
 			o := newOrigin(t, "localhost", func(w http.ResponseWriter, r *http.Request) {
 				assert.Equal(t, "identity", r.Header.Get("Accept-Encoding"))
-				assert.Equal(t, "sha-256=10, sha-512=5", r.Header.Get("Want-Repr-Digest"))
+				assert.Equal(t, "crc32c=10, sha-256=9, sha-512=5", r.Header.Get("Want-Repr-Digest"))
 				w.Header().Set(tt.field, tt.value)
 				w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 				_, _ = w.Write(body)
@@ -96,7 +97,7 @@ func TestFetchDigests(t *testing.T) {
 func TestFetchFramings(t *testing.T) {
 	clearProxies(t)
 	body := object(t, 3*downloadBuffer+1)
-	digest := "sha-256=:" + base64sum(sha256.Sum256(body)) + ":"
+	digest := "sha-256=:" + base64sum(sha256.New(), body) + ":"
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Repr-Digest", digest)
 		switch r.URL.Path {
@@ -211,7 +212,7 @@ func TestFetchInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	url := raw(t, func(conn *net.TCPConn, r *bufio.Reader, _ int) {
 		if request(r) {
-			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nRepr-Digest: sha-256=:"+base64sum(sha256.Sum256(nil))+":\r\nContent-Length: 1000\r\n\r\nx")
+			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nRepr-Digest: sha-256=:"+base64sum(sha256.New(), nil)+":\r\nContent-Length: 1000\r\n\r\nx")
 			cancel()
 			_, _ = conn.Read(make([]byte, 1))
 		}
@@ -227,11 +228,10 @@ func FuzzDigest(f *testing.F) {
 		for _, name := range []string{"Repr-Digest", "Content-Digest", "Digest"} {
 			var d statedDigests
 			d.see([]byte(name), []byte(value))
-			for _, sum := range d.sha256 {
-				assert.Len(t, sum, sha256.Size)
-			}
-			for _, sum := range d.sha512 {
-				assert.Len(t, sum, sha512.Size)
+			for _, a := range algorithms() {
+				for _, sum := range d.sums[a.name] {
+					assert.Len(t, sum, a.size)
+				}
 			}
 		}
 	})

@@ -81,7 +81,7 @@ http {
 		ssl_certificate_key %[1]s/nginx-key.pem;
 		ssl_protocols TLSv1.2 TLSv1.3;
 		location = /tiny { default_type application/json; return 200 '{"ok":true}'; }
-		location / { root %[1]s; add_header Repr-Digest "sha-256=:%[3]s:"; }
+		location / { root %[1]s; add_header Repr-Digest "%[3]s"; }
 	}
 }
 `
@@ -151,7 +151,7 @@ func (w *Workshop) nginxFiles(addr, caFile string) error {
 		caFile:                   authority.CAPEM(),
 		w.Path("nginx-cert.pem"): certPEM(leaf),
 		w.Path("nginx-key.pem"):  pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}),
-		w.Path("nginx.conf"):     fmt.Appendf(nil, nginxConfig, w.Dir, addr, upstream.ObjectSHA256),
+		w.Path("nginx.conf"):     fmt.Appendf(nil, nginxConfig, w.Dir, addr, upstream.ObjectDigest),
 	} {
 		if err := os.WriteFile(name, text, 0o600); err != nil {
 			return err
