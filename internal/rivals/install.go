@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/capsem/capsem-bench/sandbox"
 )
 
 // heyVersion is the release of hey that is built; it is a Go program.
@@ -66,20 +68,19 @@ func (w *Workshop) Path(name string) string { return filepath.Join(w.Dir, name) 
 
 // Guest builds the guest binary as it is shipped: static and stripped.
 func (w *Workshop) Guest(ctx context.Context) (Guest, error) {
-	path, err := w.build(ctx, "capsem-bench.test", "test", "-c", ".")
-	return Guest{Binary: path}, err
+	path := w.Path("capsem-bench.test")
+	return Guest{Binary: path}, goBuild(ctx, sandbox.GuestBinary().Build(path))
 }
 
 // Command builds a command of this repository, or one that its go.mod names.
 func (w *Workshop) Command(ctx context.Context, pkg string) (string, error) {
-	return w.build(ctx, strings.TrimSuffix(filepath.Base(pkg), ".go"), "build", pkg)
+	path := w.Path(strings.TrimSuffix(filepath.Base(pkg), ".go"))
+	return path, goBuild(ctx, []string{"build", "-trimpath", "-ldflags=-s -w", "-o", path, pkg})
 }
 
-func (w *Workshop) build(ctx context.Context, name, verb string, args ...string) (string, error) {
-	out := w.Path(name)
-	argv := append([]string{"go", verb, "-trimpath", "-ldflags=-s -w", "-o", out}, args...)
-	_, err := run(ctx, []string{"CGO_ENABLED=0"}, argv...)
-	return out, err
+func goBuild(ctx context.Context, args []string) error {
+	_, err := run(ctx, []string{"CGO_ENABLED=0"}, append([]string{"go"}, args...)...)
+	return err
 }
 
 // Hey builds hey.
@@ -131,10 +132,31 @@ func Elapsed(ctx context.Context, argv ...string) (float64, error) {
 // parent's memory; time is small enough for that not to matter.
 func (w *Workshop) Peak(ctx context.Context, env []string, argv ...string) (float64, error) {
 	report := w.Path("time.txt")
-	argv = append([]string{"/usr/bin/time", "-f", "%M", "-o", report}, argv...)
-	if _, err := run(ctx, env, argv...); err != nil {
+	if _, err := run(ctx, env, append(timed(report), argv...)...); err != nil {
 		return 0, err
 	}
+	return peakIn(report)
+}
+
+// PeakInSandbox is Peak of the guest binary as 'run --sandbox local' starts
+// it, for what needs a gateway.
+func (w *Workshop) PeakInSandbox(ctx context.Context, command string, g Guest, category string) (float64, error) {
+	report, script := w.Path("time.txt"), w.Path("timed-guest")
+	text := "#!/bin/sh\nexec " + strings.Join(timed(report), " ") + " " + g.Binary + ` "$@"` + "\n"
+	if err := os.WriteFile(script, []byte(text), 0o700); err != nil {
+		return 0, err
+	}
+	out := w.Path("run")
+	defer os.RemoveAll(out)
+	if _, err := run(ctx, []string{sandbox.GuestBinary().Env + "=" + script}, command, "run", "--quiet", "--out="+out, category); err != nil {
+		return 0, err
+	}
+	return peakIn(report)
+}
+
+func timed(report string) []string { return []string{"/usr/bin/time", "-f", "%M", "-o", report} }
+
+func peakIn(report string) (float64, error) {
 	text, err := os.ReadFile(report)
 	if err != nil {
 		return 0, err

@@ -21,6 +21,7 @@ import (
 type plan struct {
 	w       *rivals.Workshop
 	guest   rivals.Guest
+	command string // capsem-bench
 	origins []*rivals.Origin
 	lines   []line
 }
@@ -35,6 +36,9 @@ func (p *plan) close() error {
 
 func (p *plan) prepare(ctx context.Context) (err error) {
 	if p.guest, err = p.w.Guest(ctx); err != nil {
+		return err
+	}
+	if p.command, err = p.w.Command(ctx, "./cmd/capsem-bench"); err != nil {
 		return err
 	}
 	if err := p.w.Hey(ctx); err != nil {

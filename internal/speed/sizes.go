@@ -33,5 +33,9 @@ func (p *plan) sizes(context.Context) error {
 			return peak / 1e6, err
 		}})
 	}
+	p.add(line{what: "peak resident memory, snapshot", unit: "MB", target: target{atMost, 40}, ours: func(ctx context.Context) (float64, error) {
+		peak, err := p.w.PeakInSandbox(ctx, p.command, p.guest, "snapshot")
+		return peak / 1e6, err
+	}})
 	return nil
 }

@@ -15,10 +15,7 @@ import (
 // text is the reading of benchmark text: a million result lines at once, and
 // the comparison of many boots.
 func (p *plan) text(ctx context.Context) error {
-	command, err := p.w.Command(ctx, "./cmd/capsem-bench")
-	if err != nil {
-		return err
-	}
+	command := p.command
 	benchstat, err := p.w.Command(ctx, "golang.org/x/perf/cmd/benchstat")
 	if err != nil {
 		return err
