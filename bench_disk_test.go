@@ -152,7 +152,22 @@ func (d disk) randRead(ctx context.Context, name string) (s record.Samples, st r
 	if err != nil {
 		return s, st, err
 	}
-	return random(start, elapsed, read, times), st, nil
+	s = random(start, elapsed, read, times)
+	samples := make([]guest.Sample, len(offsets))
+	for i, off := range offsets {
+		samples[i] = guest.Sample{Path: name, Offset: off}
+	}
+	s.WarmNS = warm(ctx, f, guest.TouchedPages(samples, catalogue.RandBlock), elapsed, buf, offsets)
+	return s, st, nil
+}
+
+// warm reads again what was read cold.
+func warm(ctx context.Context, f *os.File, touched int64, cold time.Duration, buf []byte, offsets []int64) int64 {
+	times := make([]int64, len(offsets))
+	return int64(guest.Warm(ctx, []string{f.Name()}, touched, cold, func() (time.Duration, error) {
+		_, elapsed, err := guest.ReadLoop(ctx, int(f.Fd()), buf, offsets, times)
+		return elapsed, err
+	}))
 }
 
 // writeFile makes a file of incompressible data whose every block is on disk.
@@ -198,6 +213,8 @@ func readSequential(ctx context.Context, name string) (s record.Samples, st reco
 	}
 	s = sequential(start, elapsed, read, times)
 	s.File = name
+	whole := guest.TouchedPages([]guest.Sample{{Path: name}}, info.Size())
+	s.WarmNS = warm(ctx, f, whole, elapsed, buf, offsets)
 	return s, st, nil
 }
 

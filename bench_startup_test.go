@@ -66,6 +66,8 @@ func colder(old, next record.Status) record.Status {
 	if old.Cache != "" && old.Cache != record.CacheCold {
 		return old
 	}
-	next.Command = old.Command
+	if next.Command = old.Command; old.Host == record.HostKept {
+		next.Host, next.Doubts = old.Host, old.Doubts
+	}
 	return next
 }

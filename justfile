@@ -98,4 +98,4 @@ _vm-setup: _build
 
 # Tests that boot real VMs.
 _vm-test: _vm-setup
-    go test -tags vmtest -run TestVM -count 1 -timeout 15m ./sandbox
+    go test -tags vmtest -run TestVM -count 1 -timeout 20m ./sandbox ./cmd/capsem-bench

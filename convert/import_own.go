@@ -96,7 +96,7 @@ func (im *importer) ownOp(o object, key string) {
 		o.doc.fail(o.get("name"), join(o.path, "name"), "%q is not the name of a benchmark", st.Op)
 	}
 	st.Reason, st.Cache, st.Dropped = shorten(o.optStr("reason")), o.optStr("cache"), o.optStr("dropped")
-	st.Resident, st.Pages = o.optCount("resident_pages"), o.optCount("pages")
+	st.Host, st.Resident, st.Pages = o.optStr("host_cache"), o.optCount("resident_pages"), o.optCount("pages")
 	if o.has("doubts") {
 		st.Doubts = o.strs("doubts")
 	}

@@ -78,6 +78,9 @@ func cacheState(st record.Status) fields {
 	if st.Dropped != "" {
 		f = append(f, member{"dropped", st.Dropped})
 	}
+	if st.Host != "" {
+		f = append(f, member{"host_cache", st.Host})
+	}
 	return append(f, member{"resident_pages", st.Resident}, member{"pages", st.Pages})
 }
 

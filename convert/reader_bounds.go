@@ -19,7 +19,7 @@ func bounded(n int64) int64 { return min(max(n, 0), maxNumber) }
 
 func possibleSamples(s *record.Samples) bool {
 	outside := func(n int64) bool { return n != bounded(n) }
-	if slices.ContainsFunc([]int64{s.ElapsedNS, s.Count, s.Failed, s.Bytes, s.Block, s.Files}, outside) || slices.ContainsFunc(s.Values, outside) {
+	if slices.ContainsFunc([]int64{s.ElapsedNS, s.WarmNS, s.Count, s.Failed, s.Bytes, s.Block, s.Files}, outside) || slices.ContainsFunc(s.Values, outside) {
 		return false
 	}
 	if s.HTTPCode != 0 && (s.HTTPCode < 100 || s.HTTPCode > 599) {

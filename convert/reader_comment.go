@@ -26,6 +26,11 @@ func (p *reader) comment(line []byte) error {
 			v.Unfit, v.Doubts = cleanAll(v.Unfit), cleanAll(v.Doubts)
 			p.rep.Machine = append(p.rep.Machine, v)
 		}
+	case *record.Clock:
+		if p.rep.Run == nil && p.rep.Clock == nil {
+			v.Readings = v.Readings[:min(len(v.Readings), 2)]
+			p.rep.Clock = v
+		}
 	case *record.Run:
 		p.run(v)
 	case *record.Category:
@@ -140,7 +145,7 @@ func (p *reader) status(v *record.Status) error {
 		return nil
 	}
 	v.Reason, v.Cache, v.Dropped = clean([]byte(v.Reason), maxReason), clean([]byte(v.Cache), 20), clean([]byte(v.Dropped), 20)
-	v.Doubts, v.Command = cleanAll(v.Doubts), cleanAll(v.Command)
+	v.Host, v.Doubts, v.Command = clean([]byte(v.Host), 20), cleanAll(v.Doubts), cleanAll(v.Command)
 	v.Resident, v.Pages = bounded(v.Resident), bounded(v.Pages)
 	if severity(v.Status) >= severity(st.status) {
 		st.status = v.Status
@@ -192,6 +197,9 @@ func (p *reader) finish() *Report {
 			continue
 		}
 		settle(st)
+		if doubt := warmDoubt(st.res); doubt != "" {
+			st.res.Note.Doubts = append(st.res.Note.Doubts, doubt)
+		}
 		p.rep.Ops = append(p.rep.Ops, st.res)
 	}
 	rank := make(map[string]int)

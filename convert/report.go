@@ -21,6 +21,7 @@ type Report struct {
 	Name       string            // where it was read from, for messages
 	Boot       *record.Boot      // nil when the text is no boot of several
 	Machine    []*record.Machine // of the host, before and after the boot; often none
+	Clock      *record.Clock     // the guest's against the host's; nil when the host wrote none
 	Run        *record.Run       // nil when the text has none; the first of several
 	End        *record.End       // nil when the text has none: incomplete
 	Config     map[string]string

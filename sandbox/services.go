@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/capsem/capsem-bench/host/caches"
 	"github.com/capsem/capsem-bench/host/gateway"
 	"github.com/capsem/capsem-bench/host/proxy"
 	"github.com/capsem/capsem-bench/host/session"
@@ -108,6 +109,12 @@ func (s *Services) ServeProxy(ln net.Listener) {
 
 func (s *Services) ServeGateway(ln net.Listener) {
 	s.serve("gateway", func() error { return s.gateway.Serve(s.ctx, ln) })
+}
+
+// ServeCaches drops this machine's caches for a guest that asks, until Close,
+// which closes the listener. A guest that shares them has no use for it.
+func (s *Services) ServeCaches(ln net.Listener) {
+	s.serve("caches", func() error { return caches.New(caches.Config{}).Serve(s.ctx, ln) })
 }
 
 func (s *Services) serve(name string, f func() error) {

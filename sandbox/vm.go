@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/capsem/capsem-bench/host/session"
+	"github.com/capsem/capsem-bench/internal/record"
 	"github.com/capsem/capsem-bench/internal/shell"
 	"github.com/capsem/capsem-bench/internal/vmconfig"
 	"github.com/capsem/capsem-bench/sandbox/qemu"
@@ -82,6 +83,7 @@ func NewVM(ctx context.Context, cfg VMConfig) (v *VM, err error) {
 	}
 	v.services.ServeProxy(v.machine.Proxy())
 	v.services.ServeGateway(v.machine.Gateway())
+	v.services.ServeCaches(v.machine.Caches())
 	return v, v.boot(ctx, machine)
 }
 
@@ -147,7 +149,7 @@ func guestVariables(env []string, machine qemu.Options) []string {
 	out := slices.DeleteFunc(slices.Clone(env), func(kv string) bool {
 		key, _, _ := strings.Cut(kv, "=")
 		switch key {
-		case "CAPSEM_BENCH_DIR", "CAPSEM_BENCH_WORKSPACE", "CAPSEM_BENCH_TEST":
+		case "CAPSEM_BENCH_DIR", "CAPSEM_BENCH_WORKSPACE", "CAPSEM_BENCH_TEST", "CAPSEM_BENCH_HOST_CACHES":
 			return true
 		}
 		return !strings.HasPrefix(key, "CAPSEM_BENCH_") && !strings.HasPrefix(key, "CAPSEM_SNAPSHOTS_")
@@ -237,6 +239,11 @@ func (v *VM) Close() error {
 		errs = append(errs, os.RemoveAll(v.dir))
 	}
 	return errors.Join(errs...)
+}
+
+// ReadClock compares the guest's clock with ours.
+func (v *VM) ReadClock(ctx context.Context) (record.ClockReading, error) {
+	return v.client.ReadClock(ctx)
 }
 
 // RoundTrip is the shortest of ten round trips of an empty request over vsock.

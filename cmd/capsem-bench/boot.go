@@ -97,6 +97,7 @@ func (m *measurement) boot(ctx context.Context, r runner, name string, first *re
 		}
 		_, _ = b.text.Write(line)
 	}
+	clock := beginClock(ctx, r, b.text)
 	head := b.text.Len()
 	stdout := []io.Writer{b.text, &watch{p: m.p, took: m.took}}
 	if m.opt.verbose {
@@ -105,6 +106,9 @@ func (m *measurement) boot(ctx context.Context, r runner, name string, first *re
 	var complaints tail
 	args := []string{"-test.bench=" + pattern(m.categories), "-test.count=" + strconv.Itoa(m.opt.count), "-test.timeout=0"}
 	b.status, b.err = r.Run(ctx, args, io.MultiWriter(stdout...), &complaints)
+	if b.err == nil {
+		clock.end(ctx)
+	}
 	b.complaints, b.said = complaints.String(), b.text.Len() > head
 	if err := context.Cause(ctx); errors.Is(err, errTooMuch) {
 		b.err = err

@@ -142,10 +142,11 @@ func (a *app) qemuSandbox() sandboxKind {
 	}
 }
 
-// newVM boots a VM for the guest binary, or without it.
-func newVM(ctx context.Context, dir string, machine qemu.Options, guest string, db *session.Writer) (*sandbox.VM, error) {
+// newVM boots a VM for the guest binary, or without it. env are further
+// variables of the guest binary.
+func newVM(ctx context.Context, dir string, machine qemu.Options, guest string, db *session.Writer, env ...string) (*sandbox.VM, error) {
 	v, err := sandbox.NewVM(ctx, sandbox.VMConfig{
-		Dir: dir, Machine: machine, Binary: guest, Env: os.Environ(), Session: db,
+		Dir: dir, Machine: machine, Binary: guest, Env: append(os.Environ(), env...), Session: db,
 		URLs: []string{os.Getenv("CAPSEM_BENCH_HTTP_URL"), os.Getenv("CAPSEM_BENCH_THROUGHPUT_URL")},
 	})
 	if err != nil && ctx.Err() != nil {

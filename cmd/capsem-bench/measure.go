@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/capsem/capsem-bench/internal/catalogue"
 	"github.com/capsem/capsem-bench/sandbox"
@@ -29,6 +31,9 @@ func (o *measureOptions) flags(f *pflag.FlagSet, out string) {
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "no tables and no progress")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "show the benchmark text as it comes")
 }
+
+// keptHere is where results go that are measured without a sandbox.
+const keptHere = " (default: a new one in $" + resultsVariable + ", if that is set)"
 
 // maxCount keeps the text of one run within maxText.
 const maxCount = 10_000
@@ -75,7 +80,7 @@ func (a *app) measureCommands() []*cobra.Command {
 			cmd.Use, cmd.Args = "throughput [URL]", atMostArgs(1, "at most a URL")
 			cmd.Example = "  capsem-bench throughput\n  capsem-bench throughput https://example.com/big.bin"
 		}
-		opt.flags(cmd.Flags(), "")
+		opt.flags(cmd.Flags(), keptHere)
 		out = append(out, cmd)
 	}
 	opt := new(measureOptions)
@@ -84,7 +89,7 @@ func (a *app) measureCommands() []*cobra.Command {
 		Example: "  capsem-bench all -count 6 --out results/today",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.measureHere(cmd.Context(), opt, nil) },
 	}
-	opt.flags(all.Flags(), "")
+	opt.flags(all.Flags(), keptHere)
 	return append(out, all)
 }
 
@@ -118,8 +123,8 @@ func (h here) Run(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	return sandbox.Child{Binary: h.binary, Args: args, Env: h.env, Stdout: stdout, Stderr: stderr}.Run(ctx)
 }
 
-// measureHere measures without a sandbox, as in the guest. Without --out the
-// text stays in memory.
+// measureHere measures without a sandbox, as in the guest. Without --out and
+// resultsVariable the text stays in memory.
 func (a *app) measureHere(ctx context.Context, opt *measureOptions, env []string, categories ...catalogue.Category) error {
 	if err := opt.check(); err != nil {
 		return err
@@ -130,8 +135,12 @@ func (a *app) measureHere(ctx context.Context, opt *measureOptions, env []string
 	if err != nil {
 		return unfit(ctx, err)
 	}
-	if opt.out != "" {
-		if err := m.keepIn(opt.out); err != nil {
+	dir := opt.out
+	if parent := os.Getenv(resultsVariable); dir == "" && parent != "" {
+		dir = filepath.Join(parent, newID(time.Now()))
+	}
+	if dir != "" {
+		if err := m.keepIn(dir); err != nil {
 			return err
 		}
 	}

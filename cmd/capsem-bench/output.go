@@ -86,6 +86,19 @@ func (t *textFile) Write(b []byte) (int, error) {
 	return n, nil
 }
 
+// replace puts b in the place of what was written at an offset before.
+func (t *textFile) replace(off int64, b []byte) {
+	if n := min(t.good-off, int64(len(b))); n > 0 {
+		if _, err := t.file.WriteAt(b[:n], off); err != nil && t.err == nil {
+			t.err = err
+		}
+		b, off = b[n:], off+n
+	}
+	if len(b) > 0 {
+		copy(t.rest.Bytes()[off-t.good:], b)
+	}
+}
+
 // Len returns how many bytes were kept.
 func (t *textFile) Len() int64 { return t.good + int64(t.rest.Len()) }
 

@@ -195,10 +195,16 @@ func snapshotCalls(dir string) (calls []session.OpCall, notes []string) {
 			notes = append(notes, fmt.Sprintf("%s was not used: %v", name, err))
 			continue
 		}
+		if _, _, ok := rep.Clock.At(0); !ok && rep.Run != nil && rep.Run.Sandbox == "qemu" {
+			notes = append(notes, name+" does not say how far the guest's clock is from the host's, so calls may not be found")
+		}
 		for _, res := range rep.Category(catalogue.Snapshot) {
 			for _, s := range res.Samples {
 				if s.StartNS > 0 {
-					calls = append(calls, session.OpCall{Op: s.Op, Start: time.Unix(0, s.StartNS), Elapsed: time.Duration(s.ElapsedNS)})
+					offset, bound, _ := rep.Clock.At(s.StartNS)
+					calls = append(calls, session.OpCall{
+						Op: s.Op, Start: time.Unix(0, s.StartNS-offset), Elapsed: time.Duration(s.ElapsedNS), Bound: time.Duration(bound),
+					})
 				}
 			}
 		}

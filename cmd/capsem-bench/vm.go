@@ -114,7 +114,7 @@ func (o *execOptions) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	o.machineOptions.flags(f)
 	f.BoolVar(&o.stages, "stages", false, "print how long each step took")
-	f.StringVar(&o.out, "out", "", "keep the session database in `DIR`")
+	f.StringVar(&o.out, "out", "", "keep the session database in `DIR`, and the text of what capsem-bench measures in the VM")
 	f.BoolVar(&o.tools, "tools", true, "have capsem-bench in the VM")
 }
 
@@ -142,14 +142,19 @@ func (a *app) execInVM(ctx context.Context, opt *execOptions, line string, termi
 		return err
 	}
 	defer closeDB()
-	v, err := newVM(ctx, dir, machine, guest, db)
+	v, err := newVM(ctx, dir, machine, guest, db, keepsResults(opt.out)...)
 	if err != nil {
 		return unfit(ctx, err)
 	}
 	closeProgress()
+	texts := newGuestTexts(ctx, v, opt.out)
 	status, err := a.execCommand(ctx, v, line, terminal)
 	stages := v.Machine().Stages()
 	stages.Mark("command")
+	if err == nil {
+		texts.fetch(ctx)
+	}
+	err = errors.Join(err, texts.close())
 	err = errors.Join(err, v.Close())
 	if opt.stages {
 		stages.Write(a.stderr)
@@ -216,11 +221,12 @@ func (a *app) execSession(out string) (*session.Writer, func(), error) {
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return nil, nil, exit(exitUnfit, err)
 	}
-	path := filepath.Join(out, sessionName)
-	if _, err := os.Lstat(path); err == nil {
-		return nil, nil, usage("--out %s: it has %s already; choose a new directory", out, sessionName)
+	for _, name := range []string{sessionName, textName} {
+		if _, err := os.Lstat(filepath.Join(out, name)); err == nil {
+			return nil, nil, usage("--out %s: it has %s already; choose a new directory", out, name)
+		}
 	}
-	f := newSessionFile(path)
+	f := newSessionFile(filepath.Join(out, sessionName))
 	w, err := f.open()
 	if err != nil {
 		return nil, nil, exit(exitUnfit, err)

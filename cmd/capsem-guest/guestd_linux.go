@@ -100,6 +100,9 @@ func guestEnv(cfg vmconfig.Config) []string {
 		"NODE_EXTRA_CA_CERTS=" + caFile,
 		fmt.Sprintf("CAPSEM_GATEWAY=vsock:%d:%d", vmconfig.HostCID, cfg.GatewayPort),
 	}
+	if cfg.CachesPort != 0 {
+		env = append(env, fmt.Sprintf("CAPSEM_BENCH_HOST_CACHES=vsock:%d:%d", vmconfig.HostCID, cfg.CachesPort))
+	}
 	return append(env, cfg.Env...)
 }
 

@@ -160,12 +160,15 @@ func (r *renderer) split(s *Split) {
 	var rows [][]string
 	for _, o := range s.Ops {
 		rows = append(rows, []string{
-			printable(strings.TrimPrefix(o.Op, "Snapshot/")), strconv.Itoa(o.Calls), millis(&o.TotalMS),
-			millis(&o.StartMS), millis(&o.HandshakeMS), millis(&o.TransportMS), millis(&o.GatewayMS),
+			printable(shortOp(o.Op)), strconv.Itoa(o.Calls), millis(&o.TotalMS),
+			millis(&o.GatewayMS), percent(o.GatewayMS, o.TotalMS), millis(&o.StartMS), millis(&o.HandshakeMS), millis(&o.TransportMS),
 		})
 	}
 	if len(rows) > 0 {
-		r.block("Snapshot calls, mean ms:", []string{"op", "calls", "total", "start", "handshake", "transport", "gateway"}, 1, rows)
+		r.block("Snapshot calls, mean ms:", []string{"op", "calls", "total", "gateway", "share", "start", "handshake", "transport"}, 1, rows)
+	}
+	if s.uncertain() {
+		fmt.Fprintf(&r.out, "%sstart and transport are within ±%s ms: guest and host have a clock each\n\n", indent, millis(&s.BoundMS))
 	}
 	if s.Missed == 0 {
 		return
@@ -189,6 +192,26 @@ func millis(v *float64) string {
 		return strconv.FormatFloat(*v, 'f', 2, 64)
 	}
 	return strconv.FormatFloat(*v, 'f', 1, 64)
+}
+
+// shortOp is an operation's name without what all of them have, so that the
+// table fits 80 columns.
+func shortOp(op string) string {
+	return strings.Replace(strings.TrimPrefix(op, "Snapshot/"), "/op=", "/", 1)
+}
+
+// percent shows a part of a whole, to the digit that a person uses.
+func percent(part, whole float64) string {
+	if whole <= 0 {
+		return "-"
+	}
+	return strconv.FormatFloat(100*part/whole, 'f', 1, 64) + "%"
+}
+
+// uncertain reports whether what the clocks leave open is of the order of what
+// is shown: a tenth of a start or a transport.
+func (s *Split) uncertain() bool {
+	return slices.ContainsFunc(s.Ops, func(o OpSplit) bool { return s.BoundMS > 0 && 10*s.BoundMS >= min(o.StartMS, o.TransportMS) })
 }
 
 func bytesText(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }

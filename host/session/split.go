@@ -15,23 +15,27 @@ import (
 // An OpCall is one call of the snapshots command as its caller timed it: the
 // operation, when the process was started and how long it took to end.
 type OpCall struct {
-	Op      string // "Snapshot/files=10/op=create", or just "create"
-	Start   time.Time
+	Op      string    // "Snapshot/files=10/op=create", or just "create"
+	Start   time.Time // by the host's clock
 	Elapsed time.Duration
+	// Bound is how far Start may be off, where the caller's clock is another
+	// than the host's.
+	Bound time.Duration
 }
 
 // A Split says where the time of snapshot calls went. It joins the caller's
-// timing with the gateway's rows by time, so it holds only where both have one
-// clock: on one machine, or in a guest whose clock follows the host's to well
-// below a millisecond. Otherwise calls stay unmatched or, with a small offset,
-// time moves between process start and transport; gateway and handshake are
-// differences of one clock and stay right.
+// timing with the gateway's rows by time. What is wrong with Start moves time
+// between process start and transport; gateway and handshake are differences
+// of the host's clock alone and stay right.
 type Split struct {
 	Ops       []OpSplit       `json:"ops"` // in the order of their first call
 	Matched   int             `json:"matched"`
 	Unmatched []UnmatchedCall `json:"unmatched,omitempty"`
 	// Missed counts all unmatched calls; Unmatched lists the first of them.
 	Missed int `json:"missed"`
+	// BoundMS is how far process start and transport may be off, one by as
+	// much as the other the other way; 0 where guest and host have one clock.
+	BoundMS float64 `json:"clock_bound_ms,omitempty"`
 }
 
 // An OpSplit is the mean over the matched calls of one operation, in ms. The
@@ -93,6 +97,7 @@ func (d *DB) Split(ctx context.Context, calls []OpCall) (*Split, error) {
 			continue
 		}
 		s.Matched++
+		s.BoundMS = max(s.BoundMS, call.Bound.Seconds()*1e3)
 		if parts[call.Op] == nil {
 			order = append(order, call.Op)
 		}
@@ -127,8 +132,30 @@ func opSplit(op string, parts *[5]stats.Float64Data) OpSplit {
 
 // splitCall returns total, process start, handshake, gateway and transport.
 func splitCall(call OpCall, rows []callRow) (parts [5]time.Duration, err error) {
-	end := call.Start.Add(call.Elapsed)
-	first := sort.Search(len(rows), func(i int) bool { return !rows[i].at.Before(call.Start) })
+	hello, answer, err := rowsOf(call, rows, 0)
+	if err != nil && call.Bound > 0 {
+		// The ends of the call may be further out. Looked for second, because
+		// that may also catch a row of the call before or after.
+		if h, a, werr := rowsOf(call, rows, call.Bound); werr == nil {
+			hello, answer, err = h, a, nil
+		}
+	}
+	if err != nil {
+		return parts, err
+	}
+	start, handshake, gateway := hello.at.Sub(call.Start), answer.at.Sub(hello.at), answer.took
+	rest := call.Elapsed - handshake - gateway // of start and transport
+	if rest < 0 || start > rest+call.Bound {
+		return parts, errors.New("the gateway took longer than the call: the clocks differ")
+	}
+	start = max(0, min(start, rest))
+	return [5]time.Duration{call.Elapsed, start, handshake, gateway, rest - start}, nil
+}
+
+// rowsOf finds the rows within a call, which may be longer at both ends.
+func rowsOf(call OpCall, rows []callRow, longer time.Duration) (initialize, tool callRow, err error) {
+	begin, end := call.Start.Add(-longer), call.Start.Add(call.Elapsed+longer)
+	first := sort.Search(len(rows), func(i int) bool { return !rows[i].at.Before(begin) })
 	var hello, answer []callRow
 	for _, r := range rows[first:] {
 		if r.at.After(end) {
@@ -143,18 +170,13 @@ func splitCall(call OpCall, rows []callRow) (parts [5]time.Duration, err error) 
 	}
 	switch {
 	case len(hello) == 0 && len(answer) == 0:
-		return parts, errors.New("no rows within its time")
+		return callRow{}, callRow{}, errors.New("no rows within its time")
 	case len(hello) != 1 || len(answer) != 1:
-		return parts, fmt.Errorf("ambiguous: %d initialize and %d tools/call rows within its time", len(hello), len(answer))
+		return callRow{}, callRow{}, fmt.Errorf("ambiguous: %d initialize and %d tools/call rows within its time", len(hello), len(answer))
 	case answer[0].at.Before(hello[0].at):
-		return parts, errors.New("tools/call before initialize")
+		return callRow{}, callRow{}, errors.New("tools/call before initialize")
 	}
-	start, handshake, gateway := hello[0].at.Sub(call.Start), answer[0].at.Sub(hello[0].at), answer[0].took
-	rest := call.Elapsed - start - handshake - gateway
-	if rest < 0 {
-		return parts, errors.New("the gateway took longer than the call: the clocks differ")
-	}
-	return [5]time.Duration{call.Elapsed, start, handshake, gateway, rest}, nil
+	return hello[0], answer[0], nil
 }
 
 // verb returns the snapshots command of an operation's name.

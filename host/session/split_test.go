@@ -65,6 +65,34 @@ func TestSplit(t *testing.T) {
 	}, reasons)
 }
 
+// A clock that is not quite the host's may put a row outside of its call. That
+// is found within the bound, and no part becomes negative.
+func TestSplitWithinTheBound(t *testing.T) {
+	d := opened(t, written(
+		t,
+		helloAt(99.5), callAt(105, "snapshots_create", 5),
+		helloAt(205), callAt(220.5, "snapshots_create", 0.1),
+		helloAt(399), callAt(404, "snapshots_create", 5), // 1 ms too early
+	))
+	calls := []OpCall{opCall("create", 100, 20), opCall("create", 200, 20), opCall("create", 400, 20)}
+	s, err := d.Split(context.Background(), calls)
+	require.NoError(t, err)
+	assert.Equal(t, 3, s.Missed)
+	for i := range calls {
+		calls[i].Bound = millisecond(0.75)
+	}
+	s, err = d.Split(context.Background(), calls)
+	require.NoError(t, err)
+	assert.Equal(t, 2, s.Matched)
+	assert.InDelta(t, 0.75, s.BoundMS, 1e-9)
+	require.Len(t, s.Ops, 1)
+	op := s.Ops[0]
+	assert.InDelta(t, (0+4.4)/2, op.StartMS, 1e-6)       // the first from -0.5, the second from 5
+	assert.InDelta(t, (9.5+0.0)/2, op.TransportMS, 1e-6) // the second from -0.6
+	assert.InDelta(t, op.TotalMS, op.StartMS+op.HandshakeMS+op.GatewayMS+op.TransportMS, 1e-9)
+	assert.True(t, s.uncertain())
+}
+
 func TestSplitNeedsItsTable(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "session.db")
 	madeBy(t, path, "CREATE TABLE mcp_calls (id INTEGER, timestamp TEXT)")

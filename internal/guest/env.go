@@ -26,6 +26,10 @@ const (
 	EnvSandbox         = "CAPSEM_BENCH_SANDBOX"          // these three are copied into the run line
 	EnvAccel           = "CAPSEM_BENCH_ACCEL"
 	EnvImage           = "CAPSEM_BENCH_IMAGE"
+	// EnvHostCaches names the service of the host that drops its caches:
+	// vsock:CID:PORT, or unix:PATH. A connection asks for it; the answer is
+	// one line, "dropped" or "kept: " and the reason. Without it nobody is asked.
+	EnvHostCaches = "CAPSEM_BENCH_HOST_CACHES"
 )
 
 // Settings reads the sizes of the passes from the environment. What is not a

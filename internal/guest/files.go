@@ -122,3 +122,16 @@ func Distinct(samples []Sample) []string {
 	slices.Sort(paths)
 	return slices.Compact(paths)
 }
+
+// TouchedPages is how many pages of the page cache accesses of one block fill,
+// a page that several touch counted once.
+func TouchedPages(samples []Sample, block int64) int64 {
+	page := int64(os.Getpagesize())
+	touched := make(map[Sample]bool)
+	for _, s := range samples {
+		for off := s.Offset / page; off*page < s.Offset+block; off++ {
+			touched[Sample{s.Path, off}] = true
+		}
+	}
+	return int64(len(touched))
+}

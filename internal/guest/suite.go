@@ -234,6 +234,9 @@ func worse(old, new record.Status) record.Status {
 	if rank[old.Cache] > rank[new.Cache] {
 		new.Cache, new.Resident, new.Pages, new.Dropped = old.Cache, old.Resident, old.Pages, old.Dropped
 	}
+	if old.Host == record.HostKept {
+		new.Host = old.Host
+	}
 	for _, d := range old.Doubts {
 		new.Doubts = appendOnce(new.Doubts, d)
 	}

@@ -35,6 +35,7 @@ const ToolVersion = "0.1.0"
 const (
 	TypeBoot     = "boot"
 	TypeMachine  = "machine"
+	TypeClock    = "clock"
 	TypeRun      = "run"
 	TypeCategory = "category"
 	TypeStart    = "start"
@@ -131,16 +132,19 @@ type Samples struct {
 	Op    string `json:"op"`    // catalogue name
 	Round int    `json:"round"` // from 1
 	// StartNS is the Unix time at which the timed part began.
-	StartNS   int64    `json:"start_ns,omitempty"`
-	ElapsedNS int64    `json:"elapsed_ns"`       // wall time of the timed part
-	Count     int64    `json:"count"`            // successful operations
-	Failed    int64    `json:"failed,omitempty"` // failed operations
-	Bytes     int64    `json:"bytes,omitempty"`  // bytes moved by successful operations
-	Block     int64    `json:"block,omitempty"`  // bytes of one access
-	Files     int64    `json:"files,omitempty"`  // distinct files touched
-	File      string   `json:"file,omitempty"`   // the file read
-	HTTPCode  int      `json:"http_code,omitempty"`
-	Command   []string `json:"command,omitempty"`
+	StartNS   int64 `json:"start_ns,omitempty"`
+	ElapsedNS int64 `json:"elapsed_ns"` // wall time of the timed part
+	// WarmNS is how long the same work took when its files were cached, after
+	// the timed part of a cold read; 0 where that is not known.
+	WarmNS   int64    `json:"warm_ns,omitempty"`
+	Count    int64    `json:"count"`            // successful operations
+	Failed   int64    `json:"failed,omitempty"` // failed operations
+	Bytes    int64    `json:"bytes,omitempty"`  // bytes moved by successful operations
+	Block    int64    `json:"block,omitempty"`  // bytes of one access
+	Files    int64    `json:"files,omitempty"`  // distinct files touched
+	File     string   `json:"file,omitempty"`   // the file read
+	HTTPCode int      `json:"http_code,omitempty"`
+	Command  []string `json:"command,omitempty"`
 	// Values are the times of the single operations in ns, in order, when
 	// there are at most MaxValues of them.
 	Values []int64 `json:"values_ns,omitempty"`
@@ -181,6 +185,12 @@ const (
 	CacheUnverified = "unverified"
 )
 
+// The values of Status.Host.
+const (
+	HostDropped = "dropped"
+	HostKept    = "kept" // a doubt says why
+)
+
 // Status says how an operation ended, over all its rounds.
 type Status struct {
 	Type   string `json:"type"`
@@ -194,6 +204,9 @@ type Status struct {
 	Pages    int64 `json:"pages,omitempty"`
 	// Dropped says how: "drop_caches" or "fadvise".
 	Dropped string `json:"dropped,omitempty"`
+	// Host says whether the host of a VM dropped its caches too, where it
+	// could be asked.
+	Host string `json:"host_cache,omitempty"`
 	// Doubts are remarks that belong beside the number.
 	Doubts []string `json:"doubts,omitempty"`
 	// Command is set for startup commands that never ran.
@@ -227,8 +240,8 @@ func Append(dst []byte, v any) ([]byte, error) {
 // ErrNotRecord is returned by Parse for a line that is not one of ours.
 var ErrNotRecord = errors.New("not a #capsem line")
 
-// Parse decodes a comment line into *Boot, *Machine, *Run, *Category, *Start, *Samples, *Status
-// or *End. A type of a later version gives (nil, nil): readers skip it.
+// Parse decodes a comment line into *Boot, *Machine, *Clock, *Run, *Category,
+// *Start, *Samples, *Status or *End. A type of a later version gives (nil, nil): readers skip it.
 func Parse(line []byte) (any, error) {
 	body, ok := bytes.CutPrefix(line, []byte(Prefix))
 	if !ok {
@@ -244,6 +257,8 @@ func Parse(line []byte) (any, error) {
 		v = new(Boot)
 	case TypeMachine:
 		v = new(Machine)
+	case TypeClock:
+		v = new(Clock)
 	case TypeRun:
 		v = new(Run)
 	case TypeCategory:

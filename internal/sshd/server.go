@@ -18,6 +18,7 @@ package sshd
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -27,6 +28,8 @@ import (
 
 	"github.com/gliderlabs/ssh"
 	gossh "golang.org/x/crypto/ssh"
+
+	"github.com/capsem/capsem-bench/internal/vmconfig"
 )
 
 // Limits of one server. They are far above what tests and people need, and far
@@ -117,6 +120,9 @@ func newServer(cfg Config) (*server, error) {
 		RequestHandlers: map[string]ssh.RequestHandler{
 			// An answer is all that the client's keepalive asks for.
 			"keepalive@openssh.com": func(ssh.Context, *ssh.Server, *gossh.Request) (bool, []byte) { return true, nil },
+			vmconfig.ClockRequest: func(ssh.Context, *ssh.Server, *gossh.Request) (bool, []byte) {
+				return true, binary.BigEndian.AppendUint64(nil, uint64(time.Now().UnixNano()))
+			},
 		},
 	}
 	return s, nil

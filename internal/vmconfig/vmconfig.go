@@ -7,8 +7,8 @@
 // several cpio archives one after the other, and the last one is made for
 // each VM. It holds /init, which is capsem-guest, and Path.
 //
-// All connections are vsock. The guest calls the host (CID 2) for the proxy
-// and the gateway; the host calls the guest for SSH, as root, with a key pair
+// All connections are vsock. The guest calls the host (CID 2) for the proxy,
+// the gateway and the caches; the host calls the guest for SSH, as root, with a key pair
 // made for this VM. The host key is made by the host too: it knows which VM
 // it speaks to. Ports of the host are in Config, because with the kernel's
 // vhost-vsock all VMs of a host share them.
@@ -28,8 +28,13 @@ import (
 const (
 	ProxyPort   = 5002 // host: TLS, CONNECT or HTTP, after a metadata line
 	GatewayPort = 5003 // host: MCP, newline-delimited, after a metadata line
+	CachesPort  = 5004 // host: a connection asks for its caches to be dropped
 	SSHPort     = 22   // guest
 )
+
+// ClockRequest is a global request of SSH (RFC 4254, section 4) that the guest
+// answers with its clock: Unix nanoseconds in eight bytes, the highest first.
+const ClockRequest = "clock@capsem-bench"
 
 // HostCID is the host's end of every VM (vsock(7)).
 const HostCID = 2
@@ -73,6 +78,7 @@ type Config struct {
 	TimeNS      int64  `json:"time_ns,omitempty"`
 	ProxyPort   uint32 `json:"proxy_port,omitempty"`
 	GatewayPort uint32 `json:"gateway_port,omitempty"`
+	CachesPort  uint32 `json:"caches_port,omitempty"`
 	// CAPEM is the certificate of the proxy's authority.
 	CAPEM string `json:"ca_pem,omitempty"`
 	// AuthorizedKey is the one key that may log in, in authorized_keys form.

@@ -105,9 +105,10 @@ func New(opt Options) (vm *VM, err error) {
 	return vm, nil
 }
 
-// Proxy and Gateway accept the guest's connections. Close closes them.
+// Proxy, Gateway and Caches accept the guest's connections. Close closes them.
 func (vm *VM) Proxy() net.Listener   { return vm.listen[vmconfig.ProxyPort] }
 func (vm *VM) Gateway() net.Listener { return vm.listen[vmconfig.GatewayPort] }
+func (vm *VM) Caches() net.Listener  { return vm.listen[vmconfig.CachesPort] }
 
 // Stages are the steps of the boot so far.
 func (vm *VM) Stages() *Stages { return vm.stages }
@@ -161,6 +162,7 @@ func (vm *VM) Boot(ctx context.Context, cfg vmconfig.Config) error {
 	cfg.Mode = vmconfig.ModeServe
 	cfg.Hostname = vmconfig.Hostname
 	cfg.ProxyPort, cfg.GatewayPort = vm.ports[vmconfig.ProxyPort], vm.ports[vmconfig.GatewayPort]
+	cfg.CachesPort = vm.ports[vmconfig.CachesPort]
 	if err := vm.startDevices(ctx); err != nil {
 		return err
 	}

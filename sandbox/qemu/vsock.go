@@ -140,4 +140,6 @@ func (l *guestListener) Accept() (net.Conn, error) {
 }
 
 // hostPorts are the ports of the host that a guest calls.
-func hostPorts() []uint32 { return []uint32{vmconfig.ProxyPort, vmconfig.GatewayPort} }
+func hostPorts() []uint32 {
+	return []uint32{vmconfig.ProxyPort, vmconfig.GatewayPort, vmconfig.CachesPort}
+}
