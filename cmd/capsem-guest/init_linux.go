@@ -142,8 +142,11 @@ func stage(s vmconfig.Stage, reason string) {
 	_, _ = os.Stdout.WriteString(vmconfig.StageLine(s, time.Duration(up.Nano()), reason))
 }
 
-// setIdentity sets the host name and the clock. The machine's RTC has whole
-// seconds only, and not every machine has one.
+// setIdentity sets the host name and the clock. Two clocks are at hand, both
+// behind, so the later one is taken: the kernel's from the machine's RTC, if
+// there is one, which has whole seconds; and the host's from when the VM was
+// started, which lacks what went by until the kernel's clock ran: with an
+// emulated CPU on a busy machine, seconds.
 func setIdentity(cfg vmconfig.Config) error {
 	if err := unix.Sethostname([]byte(cfg.Hostname)); err != nil {
 		return fmt.Errorf("setting the host name: %w", err)
@@ -152,6 +155,9 @@ func setIdentity(cfg vmconfig.Config) error {
 		var up unix.Timespec
 		_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &up)
 		tv := unix.NsecToTimeval(cfg.TimeNS + up.Nano())
+		if tv.Nano() <= time.Now().UnixNano() {
+			return nil
+		}
 		if err := unix.Settimeofday(&tv); err != nil {
 			return fmt.Errorf("setting the clock: %w", err)
 		}
