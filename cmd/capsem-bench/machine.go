@@ -20,7 +20,7 @@ type machineOptions struct {
 
 // imageFlags choose the image.
 func (o *machineOptions) imageFlags(f *pflag.FlagSet) {
-	f.StringVar(&o.profile, "profile", string(qemu.Minimal), "the VM's image: minimal")
+	f.StringVar(&o.profile, "profile", string(qemu.Minimal), "the VM's image: minimal, or full with node and the AI CLIs")
 	f.StringVar(&o.arch, "arch", string(qemu.HostArch()), "the VM's architecture: amd64 or arm64")
 	f.StringVar(&o.mirror, "mirror", "", "Debian mirror `URL` (default that of apt's configuration)")
 }
@@ -33,8 +33,10 @@ func (o *machineOptions) flags(f *pflag.FlagSet) {
 }
 
 func (o *machineOptions) checkImage() error {
-	if qemu.Profile(o.profile) != qemu.Minimal {
-		return usage("--profile %q: want minimal", o.profile)
+	switch qemu.Profile(o.profile) {
+	case qemu.Minimal, qemu.Full:
+	default:
+		return usage("--profile %q: want minimal or full", o.profile)
 	}
 	switch qemu.Arch(o.arch) {
 	case qemu.AMD64, qemu.ARM64:

@@ -28,7 +28,7 @@ func (a *app) vmCommand() *cobra.Command {
 		Args:  atMostArgs(0, "a subcommand"),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(a.vmBuildCommand(), a.vmSetupCommand(), a.vmDoctorCommand(), a.vmExecCommand(), a.vmShellCommand())
+	cmd.AddCommand(a.vmBuildCommand(), a.vmSetupCommand(), a.vmDoctorCommand(), a.vmExecCommand(), a.vmShellCommand(), a.vmFloorCommand(), a.vmPruneCommand())
 	return cmd
 }
 
@@ -39,9 +39,13 @@ func (a *app) vmBuildCommand() *cobra.Command {
 		Use:   "build",
 		Short: "Build a VM's image, unless it is there",
 		Long: `build makes the rootfs from Debian's packages, takes the kernel from Debian too,
-and keeps both in the user's cache directory. It prints the image's directory. The same package versions give the
-same digest, which goes into every result.`,
-		Example: "  capsem-bench vm build\n  capsem-bench vm build --fresh",
+and keeps both in the user's cache directory. It prints the image's directory.
+The same package versions give the same digest, which goes into every result;
+manifest.json in the directory names them. The profiles:
+
+  minimal  python3, curl and certificates
+  full     also node, and the claude, gemini and codex CLIs under /opt/ai-clis`,
+		Example: "  capsem-bench vm build\n  capsem-bench vm build --profile full\n  capsem-bench vm build --fresh",
 		Args:    atMostArgs(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := opt.checkImage(); err != nil {
@@ -123,6 +127,7 @@ func (a *app) execInVM(ctx context.Context, opt *execOptions, line string, termi
 	if err := opt.check(); err != nil {
 		return err
 	}
+	begin := time.Now()
 	p := newProgress(a.term, false)
 	closeProgress := sync.OnceFunc(p.Close)
 	defer closeProgress()
@@ -131,7 +136,7 @@ func (a *app) execInVM(ctx context.Context, opt *execOptions, line string, termi
 	if err != nil {
 		return unfit(ctx, err)
 	}
-	machine.OnStage = func(t qemu.StageTime) { notify("booting: " + t.Name) }
+	machine.Begin, machine.OnStage = begin, func(t qemu.StageTime) { notify("booting: " + t.Name) }
 	dir, err := os.MkdirTemp("", "capsem-workspace-")
 	if err != nil {
 		return exit(exitUnfit, err)
@@ -156,6 +161,7 @@ func (a *app) execInVM(ctx context.Context, opt *execOptions, line string, termi
 	}
 	err = errors.Join(err, texts.close())
 	err = errors.Join(err, v.Close())
+	stages.Mark("close")
 	if opt.stages {
 		stages.Write(a.stderr)
 	}

@@ -28,8 +28,9 @@ func (a *app) vmSetupCommand() *cobra.Command {
 root or by sudo. Where the kernel has no /dev/vhost-vsock it also fetches
 vhost-device-vsock: from the system's suite if that has it, else from a newer
 one of the same mirror, verified by Debian's keys and unpacked into the user's
-cache directory.`,
-		Example: "  capsem-bench vm setup\n  capsem-bench vm setup --arch arm64 --dry-run",
+cache directory. For the full profile it installs npm if there is none, for
+another architecture what runs its programs (qemu-user-static).`,
+		Example: "  capsem-bench vm setup\n  capsem-bench vm setup --profile full\n  capsem-bench vm setup --arch arm64 --dry-run",
 		Args:    atMostArgs(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := opt.checkImage(); err != nil {
@@ -44,7 +45,7 @@ cache directory.`,
 }
 
 func (a *app) vmSetup(ctx context.Context, opt *machineOptions, dry bool) error {
-	missing := qemu.MissingPackages(qemu.Arch(opt.arch))
+	missing := qemu.MissingPackages(qemu.Profile(opt.profile), qemu.Arch(opt.arch))
 	for _, argv := range qemu.InstallCommands(missing, os.Geteuid() == 0) {
 		fmt.Fprintln(a.stderr, strings.Join(argv, " "))
 		if dry {
@@ -145,7 +146,7 @@ func (a *app) vmDoctor(ctx context.Context, opt *machineOptions) error {
 
 // programChecks says which programs are there.
 func programChecks(opt *machineOptions) (checks []vmCheck, missing bool) {
-	for _, r := range qemu.Requirements(qemu.Arch(opt.arch)) {
+	for _, r := range qemu.Requirements(qemu.Profile(opt.profile), qemu.Arch(opt.arch)) {
 		c := vmCheck{r.Program, "ok", r.Path}
 		if r.Path == "" {
 			missing = true

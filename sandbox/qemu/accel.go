@@ -75,21 +75,19 @@ func gist(s string) string {
 	return strings.Join(said[:min(len(said), 2)], "; ")
 }
 
-// Probe boots the kernel with an init that says hello and powers off. It is
-// the least that a guest can do: the floor of what a boot costs.
+// Probe boots the kernel with the guest's own init, which says hello and
+// powers off.
 func Probe(ctx context.Context, image *Image, guest string, accel Accel, limit time.Duration) error {
-	vm, err := newProbe(image, accel)
-	if err != nil {
-		return err
-	}
-	defer vm.Close()
-	initrd := filepath.Join(vm.dir, "initrd")
-	if err := writeInitrd(initrd, "", guest, nil, vmconfig.Config{Mode: vmconfig.ModeProbe}); err != nil {
-		return err
-	}
+	return bootOnly(ctx, Options{Image: image, Accel: accel}, limit, func(initrd string) error {
+		return writeInitrd(initrd, "", guest, nil, vmconfig.Config{Mode: vmconfig.ModeProbe})
+	})
+}
+
+// runToOff runs a machine without devices until the guest has powered off.
+func (vm *VM) runToOff(ctx context.Context, initrd string, limit time.Duration) error {
 	cfg := Config{
-		Arch: image.Arch, Accel: accel, CPUs: defaultCPUs, MemoryMB: defaultMemoryMB,
-		Kernel: image.Kernel(), Initrd: initrd,
+		Arch: vm.opt.Image.Arch, Accel: vm.opt.Accel, CPUs: vm.opt.CPUs, MemoryMB: vm.opt.MemoryMB,
+		Kernel: vm.opt.Image.Kernel(), Initrd: initrd,
 	}
 	cmd := exec.Command(cfg.Program(), cfg.Args()...)
 	cmd.Stdout = vm.console
@@ -114,13 +112,13 @@ func Probe(ctx context.Context, image *Image, guest string, accel Accel, limit t
 }
 
 // newProbe is a machine without devices or listeners.
-func newProbe(image *Image, accel Accel) (*VM, error) {
-	dir, lock, err := newDir()
+func newProbe(opt Options) (*VM, error) {
+	dir, lock, err := newDir(socketBase(), dirPrefix)
 	if err != nil {
 		return nil, err
 	}
 	vm := &VM{
-		opt: Options{Image: image, Accel: accel}, dir: dir, lock: lock, stages: newStages(nil),
+		opt: opt.withDefaults(), dir: dir, lock: lock, stages: newStages(nil),
 		serving: make(chan struct{}), off: make(chan struct{}), failed: make(chan string, 1), ended: make(chan struct{}),
 	}
 	vm.console = &console{onStage: vm.onStage}

@@ -19,7 +19,10 @@ import (
 // A Profile is a choice of what a guest has.
 type Profile string
 
-const Minimal Profile = "minimal" // python3, curl, certificates
+const (
+	Minimal Profile = "minimal" // python3, curl, certificates
+	Full    Profile = "full"    // also node, and the claude, gemini and codex CLIs
+)
 
 // BuildOptions say which image is wanted.
 type BuildOptions struct {
@@ -41,22 +44,34 @@ func HostArch() Arch { return Arch(runtime.GOARCH) }
 const buildVersion = "1"
 
 // packages are what the rootfs has beside Debian's essential ones.
-func packages() []string {
-	return []string{"ca-certificates", "curl", "iproute2", "mount", "procps", "python3"}
+func (o BuildOptions) packages() []string {
+	names := []string{"ca-certificates", "curl", "iproute2", "mount", "procps", "python3"}
+	if o.Profile == Full {
+		names = append(names, "libstdc++6") // node is linked with it
+	}
+	return names
 }
 
 // inputs is the digest of all that decides about an image but the versions of
 // packages, which Debian chooses.
 func (o BuildOptions) inputs() string {
-	parts := append([]string{buildVersion, string(o.Profile), string(o.Arch), Suite}, packages()...)
+	parts := append([]string{buildVersion, string(o.Profile), string(o.Arch), Suite}, o.packages()...)
 	parts = append(parts, guestModules()...)
+	if o.Profile == Full {
+		parts = append(parts, npmInputs()...)
+	}
 	return digestText(parts...)
 }
 
 // ImageDir is where the image is kept.
 func (o BuildOptions) ImageDir() (string, error) {
+	dir, err := imagesDir()
+	return filepath.Join(dir, fmt.Sprintf("%s-%s-%s", o.Profile, o.Arch, o.inputs()[:12])), err
+}
+
+func imagesDir() (string, error) {
 	dir, err := CacheDir()
-	return filepath.Join(dir, "images", fmt.Sprintf("%s-%s-%s", o.Profile, o.Arch, o.inputs()[:12])), err
+	return filepath.Join(dir, "images"), err
 }
 
 func (o BuildOptions) notify(format string, args ...any) {
@@ -74,7 +89,7 @@ func Build(ctx context.Context, o BuildOptions) (*Image, error) {
 		return nil, err
 	}
 	if !o.Fresh {
-		if image, err := OpenImage(dir); err == nil {
+		if image, err := openUsed(dir); err == nil {
 			return image, nil
 		}
 	}
@@ -87,7 +102,7 @@ func Build(ctx context.Context, o BuildOptions) (*Image, error) {
 	}
 	defer unlock()
 	if !o.Fresh {
-		if image, err := OpenImage(dir); err == nil { // built while we waited
+		if image, err := openUsed(dir); err == nil { // built while we waited
 			return image, nil
 		}
 	}
@@ -97,7 +112,19 @@ func Build(ctx context.Context, o BuildOptions) (*Image, error) {
 		}
 		return nil, fmt.Errorf("building the %s image: %w", o.Profile, err)
 	}
+	o.pruneUnused()
 	return OpenImage(dir)
+}
+
+// openUsed opens an image and notes the time in its directory, which says when
+// it was last used.
+func openUsed(dir string) (*Image, error) {
+	image, err := OpenImage(dir)
+	if err == nil {
+		now := time.Now()
+		_ = os.Chtimes(dir, now, now) // the cache may be read-only
+	}
+	return image, err
 }
 
 func (o BuildOptions) lock(ctx context.Context, path string) (unlock func(), err error) {
@@ -117,10 +144,17 @@ func (o BuildOptions) lock(ctx context.Context, path string) (unlock func(), err
 	return func() { _ = f.Close() }, nil
 }
 
+// scratchPrefix begins the names of the directories that builds work in.
+const scratchPrefix = "capsem-image-"
+
 // CheckBuildTools names the programs that a build lacks.
-func CheckBuildTools() error {
+func CheckBuildTools(profile Profile) error {
 	var missing []string
-	for _, t := range []string{"apt-get", "dpkg-deb", "mmdebstrap", "mksquashfs"} {
+	tools := []string{"apt-get", "dpkg-deb", "mmdebstrap", "mksquashfs"}
+	if profile == Full {
+		tools = append(tools, "npm")
+	}
+	for _, t := range tools {
 		if _, err := exec.LookPath(t); err != nil {
 			missing = append(missing, t)
 		}
@@ -132,7 +166,7 @@ func CheckBuildTools() error {
 }
 
 func (o BuildOptions) build(ctx context.Context, dir string) error {
-	if err := CheckBuildTools(); err != nil {
+	if err := CheckBuildTools(o.Profile); err != nil {
 		return err
 	}
 	mirrors := Mirrors{Main: o.Mirror}
@@ -142,17 +176,19 @@ func (o BuildOptions) build(ctx context.Context, dir string) error {
 			return err
 		}
 	}
+	sweepBuilds(dir)
 	// The scratch directory is world readable: apt and a user namespace's
 	// root go through it.
-	scratch, err := os.MkdirTemp("", "capsem-image-")
+	scratch, held, err := newDir(os.TempDir(), scratchPrefix)
 	if err != nil {
 		return err
 	}
+	defer held.Close()
 	defer os.RemoveAll(scratch)
 	if err := os.Chmod(scratch, 0o755); err != nil {
 		return err
 	}
-	out, err := os.MkdirTemp(filepath.Dir(dir), ".building-")
+	out, err := os.MkdirTemp(filepath.Dir(dir), ".building-"+filepath.Base(dir)+"-")
 	if err != nil {
 		return err
 	}
@@ -226,7 +262,7 @@ func (o BuildOptions) kernel(ctx context.Context, mirrors Mirrors, scratch, out 
 		return err
 	}
 	if info, err := os.Stat(deb); err == nil {
-		o.notify("image: unpacking %s, %s", name, humanize.Bytes(uint64(info.Size())))
+		o.notify("image: unpacking %s, %s", name, humanize.IBytes(uint64(info.Size())))
 	}
 	if m.Kernel, err = output(ctx, "dpkg-deb", "--field", deb, "Version"); err != nil {
 		return err

@@ -24,7 +24,7 @@ const (
 type Package struct {
 	Name    string `json:"name"`
 	Version string `json:"version"`
-	From    string `json:"from"` // "debian"
+	From    string `json:"from"` // "debian" or "npm"
 }
 
 // A Manifest says what an image is made of. Equal packages make an equal

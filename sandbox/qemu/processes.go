@@ -125,22 +125,27 @@ func describeEnd(c *child, said *console) error {
 // The directories of machines are recognised by their names.
 const dirPrefix = "capsem-vm-"
 
-// newDir makes a machine's directory, in a place whose path is short: a
-// socket's has 107 bytes at most (unix(7)).
-func newDir() (string, *os.File, error) {
-	base := os.TempDir()
-	if len(base) > 60 {
-		base = "/tmp"
+// socketBase is where machines have their directories, a place whose path is
+// short: a socket's has 107 bytes at most (unix(7)).
+func socketBase() string {
+	if base := os.TempDir(); len(base) <= 60 {
+		return base
 	}
-	sweep(base)
-	dir, err := os.MkdirTemp(base, dirPrefix)
+	return "/tmp"
+}
+
+// newDir makes a directory that is taken for left over when this process no
+// longer holds its lock, which is the file returned.
+func newDir(base, prefix string) (string, *os.File, error) {
+	sweep(base, prefix)
+	dir, err := os.MkdirTemp(base, prefix)
 	if err != nil {
 		return "", nil, err
 	}
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err == nil && !lock(f.Fd()) {
 		_ = f.Close()
-		err = errors.New("locking the machine's directory failed")
+		err = fmt.Errorf("locking %s failed", dir)
 	}
 	if err != nil {
 		_ = os.RemoveAll(dir)
@@ -153,9 +158,9 @@ func newDir() (string, *os.File, error) {
 // new one has it within milliseconds.
 const staleAge = time.Minute
 
-// sweep removes the directories of machines whose process was killed.
-func sweep(base string) {
-	dirs, _ := filepath.Glob(filepath.Join(base, dirPrefix+"*"))
+// sweep removes the directories whose process was killed.
+func sweep(base, prefix string) {
+	dirs, _ := filepath.Glob(filepath.Join(base, prefix+"*"))
 	for _, dir := range dirs {
 		f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR, 0)
 		if err != nil {

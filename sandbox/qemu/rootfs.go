@@ -26,28 +26,43 @@ const epoch = "1704067200"
 // as at its end and building takes a quarter of the time.
 const compressionLevel = "9"
 
-// rootfs makes the squashfs: mmdebstrap makes a tar archive and mksquashfs
-// packs it. Owners, order and times are those of the archive, which mmdebstrap
-// makes the same every time.
+// rootfs makes the squashfs: mmdebstrap makes a tar archive, npm a tree for the
+// full profile, and mksquashfs packs both. Owners, order and times are those of
+// the archives, which are the same every time.
 func (o BuildOptions) rootfs(ctx context.Context, mirrors Mirrors, scratch, out string, m *Manifest) error {
 	archive := filepath.Join(scratch, "rootfs.tar")
 	if err := o.debootstrap(ctx, mirrors, scratch, archive); err != nil {
 		return err
 	}
-	var err error
-	if m.Packages, err = debianPackages(archive); err != nil {
-		return err
-	}
-	o.notify("image: compressing")
 	in, err := os.Open(archive)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
+	var end int64
+	if m.Packages, end, err = debianPackages(in); err != nil {
+		return err
+	}
+	if o.Profile != Full {
+		return o.squash(ctx, in, out)
+	}
+	tree, err := o.npmTree(ctx, scratch, m)
+	if err != nil {
+		return err
+	}
+	r, w := io.Pipe()
+	defer r.Close() // ends the writer
+	go func() { _ = w.CloseWithError(writeTree(w, tree, npmDir)) }()
+	return o.squash(ctx, io.MultiReader(io.NewSectionReader(in, 0, end), r), out)
+}
+
+// squash packs an archive.
+func (o BuildOptions) squash(ctx context.Context, archive io.Reader, out string) error {
+	o.notify("image: compressing")
 	cmd := exec.Command("mksquashfs", "-", filepath.Join(out, rootfsFile), "-tar", "-noappend",
 		"-comp", "zstd", "-Xcompression-level", compressionLevel, "-quiet", "-no-progress")
 	cmd.Env = append(os.Environ(), "SOURCE_DATE_EPOCH="+epoch)
-	cmd.Stdin = in
+	cmd.Stdin = &counted{r: archive, tell: func(n uint64) { o.notify("image: compressing, %s", humanize.IBytes(n)) }}
 	return runQuiet(ctx, cmd)
 }
 
@@ -64,7 +79,7 @@ func (o BuildOptions) debootstrap(ctx context.Context, mirrors Mirrors, scratch,
 	}
 	args := []string{
 		"--mode=" + mode, "--variant=essential", "--architectures=" + string(o.Arch), "--format=tar",
-		"--include=" + strings.Join(packages(), ","),
+		"--include=" + strings.Join(o.packages(), ","),
 		`--aptopt=Acquire::Languages "none"`,
 	}
 	for _, dir := range []string{"doc", "man", "info", "locale", "lintian", "bug"} {
@@ -74,8 +89,11 @@ func (o BuildOptions) debootstrap(ctx context.Context, mirrors Mirrors, scratch,
 	args = append(append(args, Suite, "-"), mirrors.sources(Suite)...)
 	cmd := exec.Command("mmdebstrap", args...)
 	cmd.Env = append(os.Environ(), "SOURCE_DATE_EPOCH="+epoch, "TMPDIR="+scratch, "LC_ALL=C.UTF-8")
-	cmd.Stdout = &counted{w: f, tell: func(n uint64) { o.notify("image: archiving, %s", humanize.Bytes(n)) }}
-	stop := o.watchGrowth(scratch)
+	cmd.Stdout = &counted{w: f, tell: func(n uint64) { o.notify("image: archiving, %s", humanize.IBytes(n)) }}
+	stop := o.watchGrowth("image: installing Debian's packages", func() []string {
+		roots, _ := filepath.Glob(filepath.Join(scratch, "mmdebstrap.*")) // those it makes
+		return roots
+	})
 	err = runQuiet(ctx, cmd)
 	stop()
 	if err != nil {
@@ -84,11 +102,12 @@ func (o BuildOptions) debootstrap(ctx context.Context, mirrors Mirrors, scratch,
 	return f.Close()
 }
 
-// watchGrowth tells how much of the rootfs is unpacked.
-func (o BuildOptions) watchGrowth(dir string) (stop func()) {
+// watchGrowth tells how much there is below the directories, which may come
+// later than it.
+func (o BuildOptions) watchGrowth(what string, dirs func() []string) (stop func()) {
 	done := make(chan struct{})
 	ended := make(chan struct{})
-	o.notify("image: installing Debian's packages")
+	o.notify("%s", what)
 	go func() {
 		defer close(ended)
 		for tick := time.NewTicker(2 * time.Second); ; {
@@ -98,23 +117,23 @@ func (o BuildOptions) watchGrowth(dir string) (stop func()) {
 				return
 			case <-tick.C:
 			}
-			if n := treeSize(dir); n > 0 {
-				o.notify("image: installing Debian's packages, %s", humanize.Bytes(n))
+			if n := treeSize(dirs()); n > 0 {
+				o.notify("%s, %s", what, humanize.IBytes(n))
 			}
 		}
 	}()
 	return func() { close(done); <-ended }
 }
 
-// treeSize adds up the files below the roots that mmdebstrap makes in dir.
-func treeSize(dir string) (n uint64) {
-	roots, _ := filepath.Glob(filepath.Join(dir, "mmdebstrap.*"))
-	for _, root := range roots {
+// treeSize adds up the files below directories, but not what a kernel shows
+// there.
+func treeSize(dirs []string) (n uint64) {
+	for _, root := range dirs {
 		_ = filepath.WalkDir(root, func(p string, d os.DirEntry, err error) error {
 			if err != nil {
 				return nil //nolint:nilerr // files come and go
 			}
-			if d.IsDir() && (d.Name() == "proc" || d.Name() == "sys" || d.Name() == "dev") {
+			if d.IsDir() && filepath.Dir(p) == root && slices.Contains([]string{"proc", "sys", "dev"}, d.Name()) {
 				return filepath.SkipDir
 			}
 			if info, err := d.Info(); err == nil && d.Type().IsRegular() {
@@ -126,9 +145,10 @@ func treeSize(dir string) (n uint64) {
 	return n
 }
 
-// counted tells how much was written, at most once in half a second.
+// counted tells how much went through, at most twice a second.
 type counted struct {
-	w    io.Writer
+	w    io.Writer // one of the two
+	r    io.Reader
 	n    uint64
 	last time.Time
 	tell func(n uint64)
@@ -136,33 +156,50 @@ type counted struct {
 
 func (c *counted) Write(p []byte) (int, error) {
 	n, err := c.w.Write(p)
+	c.count(n)
+	return n, err
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.count(n)
+	return n, err
+}
+
+func (c *counted) count(n int) {
 	c.n += uint64(n)
 	if now := time.Now(); now.Sub(c.last) > 500*time.Millisecond {
 		c.last = now
 		c.tell(c.n)
 	}
-	return n, err
 }
 
-// debianPackages reads the package database in an archive of a root.
-func debianPackages(archive string) ([]Package, error) {
-	f, err := os.Open(archive)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	for r := tar.NewReader(bufio.NewReaderSize(f, 1<<20)); ; {
+// debianPackages reads the package database in an archive of a root. It also
+// returns where the archive's entries end; what follows is the mark of its end
+// (tar(5): two blocks of zeros).
+func debianPackages(archive io.ReadSeeker) (packages []Package, end int64, err error) {
+	for r := tar.NewReader(archive); ; {
 		h, err := r.Next()
 		if err == io.EOF {
-			return nil, errors.New("the root has no package database")
+			break
 		}
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		if path.Clean(h.Name) == "var/lib/dpkg/status" {
-			return parseStatus(r)
+			if packages, err = parseStatus(r); err != nil {
+				return nil, 0, err
+			}
 		}
 	}
+	if packages == nil {
+		return nil, 0, errors.New("the root has no package database")
+	}
+	if end, err = archive.Seek(0, io.SeekCurrent); err != nil {
+		return nil, 0, err
+	}
+	_, err = archive.Seek(0, io.SeekStart)
+	return packages, end - 2*512, err
 }
 
 // parseStatus reads names and versions from dpkg's database (deb-control(5)).

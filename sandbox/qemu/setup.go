@@ -17,7 +17,7 @@ type Requirement struct {
 }
 
 // Requirements are the programs that VMs need on this machine.
-func Requirements(arch Arch) []Requirement {
+func Requirements(profile Profile, arch Arch) []Requirement {
 	emulator := Requirement{Program: Config{Arch: arch}.Program(), Package: "qemu-system-x86"}
 	if arch == ARM64 {
 		emulator.Package = "qemu-system-arm"
@@ -28,11 +28,17 @@ func Requirements(arch Arch) []Requirement {
 		{Program: "mksquashfs", Package: "squashfs-tools"},
 		{Program: "dpkg-deb", Package: "dpkg"},
 	}
+	if profile == Full {
+		list = append(list, Requirement{Program: "npm", Package: "npm"})
+	}
 	if arch != HostArch() {
-		list = append(list, Requirement{Program: "qemu-aarch64-static", Package: "qemu-user-static"})
+		list = append(list, Requirement{Program: userEmulator(arch) + "-static", Package: "qemu-user-static"})
 	}
 	for i := range list {
 		list[i].Path, _ = exec.LookPath(list[i].Program)
+	}
+	if arch != HostArch() {
+		list = append(list, binfmtRequirement(arch))
 	}
 	fs := Requirement{Program: "virtiofsd", Package: virtiofsdPackage()}
 	fs.Path, _ = findVirtiofsd()
@@ -55,9 +61,9 @@ func virtiofsdPackage() string {
 }
 
 // MissingPackages are the packages of Debian that apt-get has to install.
-func MissingPackages(arch Arch) []string {
+func MissingPackages(profile Profile, arch Arch) []string {
 	var out []string
-	for _, r := range Requirements(arch) {
+	for _, r := range Requirements(profile, arch) {
 		if r.Path == "" && r.Program != "vhost-device-vsock" {
 			out = append(out, r.Package)
 		}

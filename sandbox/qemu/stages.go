@@ -1,8 +1,10 @@
 package qemu
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
 
@@ -62,6 +64,28 @@ func (s *Stages) Write(w io.Writer) {
 		}
 		fmt.Fprintf(w, "%-12s %9s %9s %9s\n", t.Name, seconds(t.Took), seconds(sum), guest)
 	}
+}
+
+// ReadStages reads the table that Write writes: names and what they took.
+func ReadStages(text string) ([]StageTime, error) {
+	_, table, ok := strings.Cut(text, "stage ")
+	if !ok {
+		return nil, errors.New("no table of stages")
+	}
+	_, table, _ = strings.Cut(table, "\n")
+	var out []StageTime
+	for line := range strings.Lines(table) {
+		f := strings.Fields(line)
+		if len(f) < 3 || f[2] != "s" {
+			return nil, fmt.Errorf("no line of a table of stages: %q", line)
+		}
+		took, err := time.ParseDuration(f[1] + "s")
+		if err != nil {
+			return nil, fmt.Errorf("no line of a table of stages: %q: %w", line, err)
+		}
+		out = append(out, StageTime{Name: f[0], Took: took})
+	}
+	return out, nil
 }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.3f s", d.Seconds()) }

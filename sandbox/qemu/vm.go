@@ -28,6 +28,8 @@ type Options struct {
 	Workspace string
 	// Tools are the programs of the host.
 	Tools Tools
+	// Begin is when the preparation of the machine began, the first stage.
+	Begin time.Time
 	// OnStage is told of every step of the boot, from several goroutines.
 	OnStage func(StageTime)
 }
@@ -38,6 +40,16 @@ const (
 	defaultCPUs     = 2
 	defaultMemoryMB = 2048
 )
+
+func (o Options) withDefaults() Options {
+	if o.CPUs == 0 {
+		o.CPUs = defaultCPUs
+	}
+	if o.MemoryMB == 0 {
+		o.MemoryMB = defaultMemoryMB
+	}
+	return o
+}
 
 // A VM is one machine. Close it in any case.
 type VM struct {
@@ -74,19 +86,13 @@ type child struct {
 // New makes the machine's directory and the listeners for what the guest
 // calls. Nothing runs yet.
 func New(opt Options) (vm *VM, err error) {
-	if opt.CPUs == 0 {
-		opt.CPUs = defaultCPUs
-	}
-	if opt.MemoryMB == 0 {
-		opt.MemoryMB = defaultMemoryMB
-	}
 	vm = &VM{
-		opt: opt, ports: make(map[uint32]uint32), listen: make(map[uint32]net.Listener),
+		opt: opt.withDefaults(), ports: make(map[uint32]uint32), listen: make(map[uint32]net.Listener),
 		serving: make(chan struct{}), off: make(chan struct{}), failed: make(chan string, 1), ended: make(chan struct{}),
 		stages: newStages(opt.OnStage),
 	}
 	vm.console = &console{onStage: vm.onStage}
-	vm.dir, vm.lock, err = newDir()
+	vm.dir, vm.lock, err = newDir(socketBase(), dirPrefix)
 	if err != nil {
 		return nil, err
 	}
@@ -101,6 +107,10 @@ func New(opt Options) (vm *VM, err error) {
 		if err != nil {
 			return nil, err
 		}
+	}
+	if !opt.Begin.IsZero() {
+		vm.stages.last = opt.Begin
+		vm.stages.Mark("prepare")
 	}
 	return vm, nil
 }
