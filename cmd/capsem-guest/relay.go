@@ -20,13 +20,14 @@ import (
 const socketTimeout = 30 * time.Second
 
 // maxMetaRequest is the longest line that is looked into to see whether it
-// wants an answer. A longer one is taken for a request: notifications are short.
+// wants an answer or is one. A longer one is taken for it: notifications are
+// short.
 const maxMetaRequest = 64 << 10
 
 // relay is the program capsem-mcp-server: it connects to the gateway,
 // introduces the calling process and copies lines both ways. It returns 0 when
-// the host has closed after stdin ended and every request was answered, else 1
-// with a message on stderr.
+// stdin has ended and every request was answered, else 1 with a message on
+// stderr.
 func relay(ctx context.Context, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if err := relayTo(ctx, getenv, stdin, stdout); err != nil {
 		fmt.Fprintf(stderr, "%s: %v\n", relayName, err)
@@ -64,11 +65,15 @@ type session struct {
 
 	mu      sync.Mutex
 	waiting int  // requests without a reply
-	ended   bool // stdin has ended, so the host is expected to close
+	ended   bool // stdin has ended
+	partial bool // in the midst of a line of the host's
 }
 
-// run introduces the process and copies until the host closes. It does not
-// wait for stdin after that: a read of a terminal or pipe cannot be broken off.
+// run introduces the process and copies until neither side owes anything. It
+// does not wait for the host to close then: a vsock device that does not pass
+// on the end of one half, as vhost-device-vsock, never tells the host that
+// stdin has ended. Nor does it wait for stdin when the host has closed: a read
+// of a terminal or pipe cannot be broken off.
 func (s *session) run(process string, stdin io.Reader, stdout io.Writer) error {
 	if err := s.write([]byte("\x00CAPSEM_META:" + process + "\n")); err != nil {
 		return fmt.Errorf("sending the metadata line: %w", cause(err))
@@ -150,46 +155,46 @@ func (s *session) endOfInput() error {
 	return nil
 }
 
-// replied notes the lines that came.
-func (s *session) replied(lines int) {
+// replied notes what came from the host.
+func (s *session) replied(lines int, partial bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.waiting = max(0, s.waiting-lines)
+	s.partial = partial
 	s.setDeadline()
 }
 
-// setDeadline limits the wait for the host while it has something to do: to
-// answer, or to close. The caller holds mu. A connection that is closed
-// already reports that on the next read.
+// setDeadline limits the wait for the host while it owes an answer, or the
+// rest of a line, and ends it when nothing is owed any more. The caller holds
+// mu. A connection that is closed already reports that on the next read.
 func (s *session) setDeadline() {
 	var t time.Time
 	switch {
-	case s.waiting > 0:
+	case s.waiting > 0 || s.ended && s.partial:
 		t = time.Now().Add(s.timeout)
 	case s.ended:
-		t = time.Now().Add(closeTimeout)
+		t = time.Unix(1, 0)
 	}
 	_ = s.conn.SetReadDeadline(t)
 }
 
-// receive copies replies to stdout until the host closes.
+// receive copies what the host says to stdout until the session is over.
 func (s *session) receive(stdout io.Writer) error {
 	buf := make([]byte, 64<<10)
-	partial := false
+	var in replies
 	for {
 		n, err := s.conn.Read(buf)
 		if n > 0 {
 			if _, werr := stdout.Write(buf[:n]); werr != nil {
 				return fmt.Errorf("writing a reply to stdout: %w", werr)
 			}
-			partial = buf[n-1] != '\n'
-			s.replied(bytes.Count(buf[:n], []byte("\n")))
+			s.replied(in.count(buf[:n]), buf[n-1] != '\n')
 		}
 		switch {
 		case err == io.EOF:
-			return s.closed(partial)
+			return s.closed()
 		case errors.Is(err, os.ErrDeadlineExceeded) && s.done():
-			return s.closed(partial)
+			return nil
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return fmt.Errorf("no answer within %v", s.timeout)
 		case err != nil:
@@ -198,25 +203,59 @@ func (s *session) receive(stdout io.Writer) error {
 	}
 }
 
-// closeTimeout is how long the host may take to close once it owes nothing.
-// A vsock device that does not pass on the end of one half, as
-// vhost-device-vsock, never tells the host that stdin has ended.
-const closeTimeout = 10 * time.Millisecond
-
 // done reports whether nothing is owed by either side.
 func (s *session) done() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.ended && s.waiting == 0
+	return s.ended && s.waiting == 0 && !s.partial
 }
 
-// closed judges the end of the connection: it is a good one only after stdin
-// has ended and when nothing is missing.
-func (s *session) closed(partial bool) error {
+// replies counts the replies among the lines of the host.
+type replies struct {
+	line []byte // its beginning
+	long bool   // there is more of it than is kept
+}
+
+// count takes the next bytes and returns how many replies end in them.
+func (r *replies) count(p []byte) (n int) {
+	for {
+		line, rest, whole := bytes.Cut(p, []byte("\n"))
+		if r.long = r.long || len(r.line)+len(line) > maxMetaRequest; !r.long {
+			r.line = append(r.line, line...)
+		}
+		if !whole {
+			return n
+		}
+		if r.long || isReply(r.line) {
+			n++
+		}
+		r.line, r.long, p = r.line[:0], false, rest
+	}
+}
+
+// isReply reports whether a line is a reply, and not a request or a
+// notification of the host's, which have a method. It is decoded only if it may
+// be one of these: a name in a text within JSON has its quotes escaped.
+func isReply(line []byte) bool {
+	if len(bytes.TrimSpace(line)) == 0 {
+		return false
+	}
+	if !bytes.Contains(line, []byte(`"method"`)) {
+		return true
+	}
+	var m struct {
+		Method *string `json:"method"`
+	}
+	return json.Unmarshal(line, &m) != nil || m.Method == nil
+}
+
+// closed judges the end of the connection by the host: it is a good one only
+// after stdin has ended and when nothing is missing.
+func (s *session) closed() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case partial:
+	case s.partial:
 		return errors.New("connection closed in the middle of a reply")
 	case s.waiting > 0:
 		return fmt.Errorf("connection closed by the host; unanswered requests: %d", s.waiting)
