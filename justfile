@@ -78,6 +78,10 @@ _tidy:
 _import dir="../shared/data":
     for f in {{ dir }}/*.json; do [ ! -e "$f" ] || go run ./cmd/capsem-bench import "$f" | grep -c '^Benchmark'; done
 
+# The result files of a directory, where there is one, compared in pairs.
+_pairs dir="../shared/data":
+    [ ! -d {{ dir }} ] || go test -count 1 -v -run TestResultFilePairs ./cmd/capsem-bench -results "$(realpath {{ dir }})" | grep -E '^ *---|^ok|^FAIL'
+
 # The tests under the race detector; none may be skipped for want of a tool.
 # Those of the guest binary run another process, which is not under it.
 _race:

@@ -178,7 +178,7 @@ func (j *judge) classify(f *Finding, op *opBoots, diffs []Difference) {
 	}
 	refused := refusing(diffs)
 	if f.Verdict, f.Reason = statusVerdict(f.Old, f.New); f.Verdict != "" {
-		if f.Verdict == Failed && f.New.Bad == 0 && len(refused) > 0 {
+		if f.Verdict == Failed && f.New.Bad == 0 && len(refused) > 0 && !j.opt.Force {
 			f.Verdict, f.Reason = NotComparable, refused[0].Text+"; "+f.Reason
 		}
 		return
@@ -203,6 +203,8 @@ func (j *judge) classify(f *Finding, op *opBoots, diffs []Difference) {
 	for _, s := range []Sample{f.Old, f.New} {
 		if s.Bad > 0 {
 			f.Doubts = append(f.Doubts, plural(s.Bad, "boot")+" of "+plural(s.Bad+s.Boots, "boot")+" without a value: "+s.Reason)
+		} else if s.Skipped > 0 {
+			f.Doubts = append(f.Doubts, "skipped in "+plural(s.Skipped, "boot")+" of "+plural(s.Skipped+s.Boots, "boot")+": "+s.Reason)
 		}
 	}
 	j.judgement(f, op)

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/capsem/capsem-bench/internal/boottest"
@@ -64,6 +65,65 @@ func TestFewBootsThatCannotShow(t *testing.T) {
 	assert.Equal(t, CannotTell, d.Status)
 	assert.Contains(t, fmt.Sprint(d.Reasons), "no slowdown up to tenfold would show in these boots: "+op)
 	assert.Equal(t, Insensitive, c.find(t, op).Outcome)
+}
+
+// TestSkippedInManyBoots slows an op that most new boots skip: no answer may
+// say that nothing was seen of it.
+func TestSkippedInManyBoots(t *testing.T) {
+	const op = "snapshot/10/list"
+	skipping := func(n int) *boottest.Maker {
+		m := slowed(8, map[string]float64{op: 0.3})
+		m.Edit = func(b *boottest.Boot) {
+			if b.Side == boottest.Cand && n > 0 {
+				n--
+				b.Skip(op, "no time")
+			}
+		}
+		return m
+	}
+	tests := []struct {
+		skips  int
+		stages []int
+		status Status
+		reason string
+	}{
+		{0, []int{16}, Block, op + ": +"},
+		{2, []int{16}, Block, op + ": +"},
+		{12, []int{16}, Block, op + ": +"}, // 4 are enough, as it happens
+		{13, []int{16}, CannotTell, op + ": values in 16 of 16 old and 3 of 16 new boots, too few to convict it: no time"},
+		{15, []int{16}, CannotTell, "1 of 16 new boots"},
+		{16, []int{16}, Block, op + ": missing: new skipped: no time"},
+		{5, []int{6}, CannotTell, "look 1 of 3: open: " + op},
+		{6, []int{6, 4}, CannotTell, "look 2 of 3: open: " + op},
+		{14, []int{6, 4, 6}, CannotTell, "2 of 16 new boots"},
+	}
+	for _, tt := range tests {
+		c := judged(t, skipping(tt.skips), Options{}, tt.stages...)
+		d := Gate(c)
+		assert.Equal(t, tt.status, d.Status, "%+v: %v", tt, d.Reasons)
+		assert.Contains(t, strings.Join(d.Reasons, "\n"), tt.reason, "%+v", tt)
+		for _, f := range c.Judged() {
+			if f.Op != op {
+				assert.Empty(t, f.Thin, f.Op)
+			}
+		}
+	}
+}
+
+// TestVanishingInManyBoots leaves an op out of most boots without a word.
+func TestVanishingInManyBoots(t *testing.T) {
+	m := boottest.New(8)
+	m.Boot = 0.05
+	m.Edit = func(b *boottest.Boot) {
+		if b.Mark.Slot > 8 {
+			b.Drop("startup/node")
+		}
+	}
+	c := judged(t, m, Options{}, 16)
+	assert.Contains(t, c.find(t, "startup/node").Doubts, "new: not in 12 boots that measured its category")
+	d := Gate(c)
+	assert.Equal(t, CannotTell, d.Status)
+	assert.Regexp(t, `startup/node: values in \d of 16 old and \d of 16 new boots, too few to convict it`, strings.Join(d.Reasons, "\n"))
 }
 
 func TestSmallestMaxT(t *testing.T) {

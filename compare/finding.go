@@ -95,12 +95,17 @@ type Finding struct {
 	Mute     *Mute
 	Outcome  Outcome // set by Gate
 
+	// Thin says why the op's own boots, fewer than the others have, could not
+	// convict it however slow it is; "" where they could.
+	Thin string
+
 	oneOfMany bool // the op has several primary metrics
 
 	item     *Item
 	old, new []reading
 	strata   []Stratum
-	worse    bool // over budget and significant, in either direction
+	gaps     [2]int // boots of old and new that measured its category and not the op
+	worse    bool   // over budget and significant, in either direction
 	better   bool
 }
 

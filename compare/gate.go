@@ -123,6 +123,8 @@ func (g *gate) outcome(f *Finding) Outcome {
 		return Regressed
 	case f.Verdict == Faster:
 		return Improved
+	case f.Thin != "":
+		return Untold
 	case f.Hi <= limit:
 		return NotSlower
 	case f.Smallest > g.c.Policy.sensitivity(f):
@@ -142,6 +144,9 @@ func (g *gate) broken() {
 		case f.Verdict == Failed:
 			g.cannot("%s: %s", f.Key(), f.Reason)
 			g.plan("mend what fails in the baseline, or mute it in gate.toml")
+		case f.Thin != "" && !f.Open && !g.few():
+			g.cannot("%s: %s", f.Key(), f.Thin)
+			g.plan("mend what keeps an operation from being measured in every boot, or mute it in gate.toml")
 		case f.Verdict == NotComparable && g.c.Refused() == nil:
 			g.cannot("%s: not comparable: %s", f.Key(), f.Reason)
 		case len(f.Ungated) > 0 && !f.Forced:

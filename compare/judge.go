@@ -1,7 +1,9 @@
 package compare
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -241,7 +243,14 @@ func (j *judge) tested() []*Finding {
 // looks replays the looks over the recorded stages.
 func (j *judge) looks() {
 	judged := j.tested()
+	ran := j.ran()
 	for look := range max(1, len(j.stages)) {
+		for _, f := range judged {
+			if !f.item.Closed {
+				f.gaps[0] += ran[f.Category][look][0] - len(f.strata[look].Old)
+				f.gaps[1] += ran[f.Category][look][1] - len(f.strata[look].New)
+			}
+		}
 		j.add(judged, look)
 		if j.adaptive {
 			j.settle(judged, look)
@@ -259,6 +268,7 @@ func (j *judge) looks() {
 		f.better = better[i] <= j.rule.Alpha && -f.Shift > it.limit()
 		f.Open = j.adaptive && !it.Closed && j.c.Looked < j.c.Looks && !j.opt.NoMore
 		j.smallest(f)
+		j.thin(f)
 	}
 	if j.c.Method == MaxTs {
 		j.smallestMaxT(judged)
@@ -303,6 +313,49 @@ func (j *judge) smallest(f *Finding) {
 	}
 	if !math.IsNaN(sd) && !math.IsInf(sd, 0) {
 		f.Smallest = Smallest(sd, sizes, level, f.Budget)
+	}
+}
+
+// ran counts the boots of the sides that measured a category, by stage.
+func (j *judge) ran() map[catalogue.Category][][2]int {
+	out := make(map[catalogue.Category][][2]int)
+	for side, boots := range [][]Boot{j.old, j.new} {
+		for _, b := range boots {
+			look := max(0, slices.Index(j.stages, stageOf(b)))
+			seen := make(map[catalogue.Category]bool)
+			for _, res := range b.Ops {
+				c := res.Op.Category
+				if out[c] == nil {
+					out[c] = make([][2]int, max(1, len(j.stages)))
+				}
+				if !seen[c] {
+					out[c][look][side]++
+				}
+				seen[c] = true
+			}
+		}
+	}
+	return out
+}
+
+// thin says of an op that many boots did not measure that the others could
+// not convict it. A plan tolerates bad boots, and missing ones among these.
+func (j *judge) thin(f *Finding) {
+	for side, s := range []Sample{f.Old, f.New} {
+		if n := f.gaps[side] - s.Bad - s.Skipped; n > 0 {
+			f.Doubts = append(f.Doubts, [2]string{"old", "new"}[side]+": not in "+plural(n, "boot")+" that measured its category")
+		}
+	}
+	if f.item.Closed || f.worse || f.Hi <= f.item.limit() || max(f.gaps[0], f.gaps[1]) <= BadBoots {
+		return // settled, convicted, shown not slower, or like the others
+	}
+	if worstP(j.rk, f.item.sizes()) <= j.rule.Alpha/float64(len(j.tested())) {
+		return
+	}
+	of := func(s Sample, gaps int) string { return fmt.Sprintf("%d of %d", s.Boots, s.Boots+gaps) }
+	f.Thin = fmt.Sprintf("values in %s old and %s new boots, too few to convict it", of(f.Old, f.gaps[0]), of(f.New, f.gaps[1]))
+	if reason := cmp.Or(f.New.Reason, f.Old.Reason); reason != "" {
+		f.Thin += ": " + reason
 	}
 }
 
@@ -385,6 +438,8 @@ func (j *judge) countVerdict(f *Finding) {
 
 func (j *judge) unsure(f *Finding) string {
 	switch {
+	case f.Thin != "":
+		return f.Thin
 	case f.Open:
 		return "may be slower; needs further boots"
 	case math.IsInf(f.Lo, 0) || math.IsInf(f.Hi, 0):

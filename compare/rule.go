@@ -59,23 +59,27 @@ func (e *UnderpoweredError) Error() string {
 func (r Rule) CanFire(rk *Ranker, m int) error {
 	last := r.Looks[len(r.Looks)-1]
 	level := r.Alpha / float64(max(m, 1))
-	if r.worstP(rk, r.Stages()) <= level {
+	var stages [][2]int
+	for _, k := range r.Stages() {
+		stages = append(stages, [2]int{k, k})
+	}
+	if worstP(rk, stages) <= level {
 		return nil
 	}
 	need := last
 	for worst := 1.0; worst > level; {
 		need++
-		worst = r.worstP(rk, []int{need})
+		worst = worstP(rk, [][2]int{{need, need}})
 	}
 	return &UnderpoweredError{Ops: m, Boots: last, Need: need}
 }
 
 // worstP is the largest p-value of fully separated data with BadBoots old
 // boots above everything, over all ways to spread these over the stages.
-func (r Rule) worstP(rk *Ranker, stages []int) float64 {
+func worstP(rk *Ranker, stages [][2]int) float64 {
 	total := 0
-	for _, k := range stages {
-		total += k
+	for _, s := range stages {
+		total += s[0]
 	}
 	if total <= BadBoots {
 		return 1 // every baseline boot may be a bad one
@@ -86,12 +90,12 @@ func (r Rule) worstP(rk *Ranker, stages []int) float64 {
 	place = func(i, left int) {
 		if i == len(stages)-1 {
 			bad[i] = left
-			if left <= stages[i] {
+			if left <= stages[i][0] {
 				worst = max(worst, rk.P(separated(stages, bad), 0))
 			}
 			return
 		}
-		for b := 0; b <= min(left, stages[i]); b++ {
+		for b := 0; b <= min(left, stages[i][0]); b++ {
 			bad[i] = b
 			place(i+1, left-b)
 		}
@@ -100,16 +104,19 @@ func (r Rule) worstP(rk *Ranker, stages []int) float64 {
 	return worst
 }
 
-func separated(stages, bad []int) []Stratum {
+// separated are values whose new boots are above all old ones but the bad.
+func separated(stages [][2]int, bad []int) []Stratum {
 	out := make([]Stratum, len(stages))
 	for i, k := range stages {
-		for j := range k {
+		for j := range k[0] {
 			old := float64(j)
 			if j < bad[i] {
-				old += float64(3 * k)
+				old += 2 * float64(k[0]+k[1])
 			}
 			out[i].Old = append(out[i].Old, old)
-			out[i].New = append(out[i].New, float64(k+j))
+		}
+		for j := range k[1] {
+			out[i].New = append(out[i].New, float64(k[0]+j))
 		}
 	}
 	return out
@@ -144,6 +151,21 @@ func (it *Item) limit() float64 {
 	return math.Log1p(it.Budget)
 }
 
+// reaches reports whether the item's boots could have a p-value of at most
+// level if they were apart as far as can be.
+func (it *Item) reaches(level float64) bool {
+	return len(it.Tested) > 0 && MinP(it.sizes()...) <= level*(1+1e-9)
+}
+
+// sizes are the boots of the sides in each stratum.
+func (it *Item) sizes() [][2]int {
+	var out [][2]int
+	for _, s := range it.Tested {
+		out = append(out, [2]int{len(s.Old), len(s.New)})
+	}
+	return out
+}
+
 func (it *Item) overBudget() bool { return Shift(it.Strata) > it.limit() }
 
 // p is the p-value of "slower by more than the margin".
@@ -155,14 +177,15 @@ func (r Rule) p(rk *Ranker, it *Item) float64 {
 }
 
 // Settle looks at the open items after the given look (from 0) and closes
-// those that need no further boots. At the last look it does nothing.
+// those that need no further boots. An item whose boots could not have kept
+// it open stays open all the same. At the last look it does nothing.
 func (r Rule) Settle(rk *Ranker, look int, items []Item) {
 	if look >= len(r.Cuts) {
 		return
 	}
 	for i := range items {
 		it := &items[i]
-		if it.Closed {
+		if it.Closed || !it.reaches(r.Cuts[look]) {
 			continue
 		}
 		it.Closed = !it.overBudget() || r.p(rk, it) > r.Cuts[look]

@@ -193,3 +193,20 @@ func TestCommonModeOfValuesNotInLog(t *testing.T) {
 	assert.Less(t, got[0].New[0], strata[0].New[0])
 	assert.Greater(t, got[0].New[0], 0.0)
 }
+
+// TestSettleNeedsBoots keeps what could not have stayed open from settling:
+// two boots a side have no p below 1/6.
+func TestSettleNeedsBoots(t *testing.T) {
+	rule := Rule{Looks: []int{2, 16}, Cuts: []float64{0.05}, Alpha: 0.01}
+	even := func(old, new int) Item {
+		s := Stratum{Old: make([]float64, old), New: make([]float64, new)}
+		return Item{Strata: []Stratum{s}, Tested: []Stratum{s}, Budget: 0.05}
+	}
+	items := []Item{even(2, 2), even(6, 1), even(6, 2), even(6, 6), {Budget: 0.05}}
+	rule.Settle(NewRanker(), 0, items)
+	var closed []bool
+	for _, it := range items {
+		closed = append(closed, it.Closed)
+	}
+	assert.Equal(t, []bool{false, false, true, true, false}, closed)
+}

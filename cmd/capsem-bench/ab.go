@@ -53,7 +53,9 @@ results after 6, 10 and 16 boots a side, measures further only the categories
 with an op that may be slower, and ends in the verdict and exit status of gate.
 
 A BUILD is a directory with the parts of a build (` + strings.Join(buildParts(), ", ") + `),
-a checkout, a guest binary, or a git ref, which is built in a worktree of its own.
+a checkout, a guest binary, or a git ref, which is built in a worktree of its own;
+for sandbox qemu also the directory of an image, as 'vm build' prints it, alone
+or as ` + partImage + ` in the directory of a build.
 A part that a side does not have is the same on both. What else may differ is
 the sandbox: --base-arg and --cand-arg go to 'capsem-bench run' of their side,
 --base-env and --cand-env are variables for it.
@@ -64,6 +66,7 @@ that was interrupted goes on when the same command names its directory with
 pair, two pairs a look at most.`,
 		Example: `  capsem-bench ab --base main --cand .
   capsem-bench ab --base old/ --cand new/ --sandbox qemu --out results/v2
+  capsem-bench ab --base . --cand . --sandbox command --base-exec 'ssh root@old {}' --cand-exec 'ssh root@new {}'
   capsem-bench ab --base . --cand . snapshot --looks 16 --cand-env ` + delayVariable + `=snapshots_create=200ms`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			categories, err := categories(args)
@@ -206,7 +209,7 @@ func (a *app) newABTrial(ctx context.Context, opt *abOptions, categories []catal
 	t.Measure, t.Decide, t.First = t.measure, t.decide, t.first
 	t.AcceptUnfit = opt.accept
 	t.Examine = func(ctx context.Context) *fit.Report {
-		return fit.Examine(ctx, fit.Options{Dir: t.Dir, Between: true})
+		return a.examine(ctx, fit.Options{Dir: t.Dir, Between: true})
 	}
 	return t, nil
 }
@@ -263,6 +266,9 @@ func settings(env []string) map[string]string {
 // runArgs are the arguments of the sandbox.
 func (t *abTrial) runArgs(s *abSide) []string {
 	args := slices.Concat(t.opt.args, s.options.args)
+	if s.image != nil && t.opt.sandbox == "qemu" {
+		args = append(args, "--image="+s.image.Dir())
+	}
 	if s.options.exec != "" {
 		args = append(args, "--exec="+s.options.exec)
 	}

@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/capsem/capsem-bench/sandbox"
+	"github.com/capsem/capsem-bench/sandbox/qemu"
 )
 
 // The parts of a build that may differ between the sides of a comparison.
@@ -25,6 +26,9 @@ const (
 	partTools   = "capsem-guest"      // the guest's commands
 )
 
+// partImage is a directory and no file: a VM's image, for sandbox qemu.
+const partImage = "image"
+
 func buildParts() []string { return []string{partCommand, partGuest, partTools} }
 
 // An abBuild is one side of a comparison: where its parts are. A part that it
@@ -32,6 +36,7 @@ func buildParts() []string { return []string{partCommand, partGuest, partTools} 
 type abBuild struct {
 	name  string            // as people gave it
 	parts map[string]string // part -> file
+	image *qemu.Image       // nil: the one that run finds
 }
 
 // resolveBuild finds what people mean: a directory with parts of a build, a
@@ -54,7 +59,7 @@ func resolveBuild(ctx context.Context, what string, notify func(string)) (*abBui
 		if info.Mode()&0o111 == 0 {
 			return nil, usage("%s: not executable; want a guest binary, a directory or a git ref", what)
 		}
-		return &abBuild{what, map[string]string{partGuest: abs(what)}}, nil
+		return &abBuild{name: what, parts: map[string]string{partGuest: abs(what)}}, nil
 	case err == nil:
 		return nil, usage("%s: want a guest binary, a directory or a git ref", what)
 	case !errors.Is(err, fs.ErrNotExist):
@@ -72,15 +77,23 @@ func abs(path string) string {
 
 // partsIn takes the parts that a directory has.
 func partsIn(name, dir string) (*abBuild, error) {
-	b := &abBuild{name, make(map[string]string)}
+	b := &abBuild{name: name, parts: make(map[string]string)}
+	for _, image := range []string{dir, filepath.Join(dir, partImage)} {
+		switch found, err := qemu.OpenImage(abs(image)); {
+		case err == nil:
+			b.image = found
+		case !errors.Is(err, fs.ErrNotExist):
+			return nil, exit(exitUsage, err)
+		}
+	}
 	for _, part := range buildParts() {
 		file := filepath.Join(dir, part)
 		if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
 			b.parts[part] = abs(file)
 		}
 	}
-	if len(b.parts) == 0 {
-		return nil, usage("%s: none of %s is in it; want the directory of a build", name, strings.Join(buildParts(), ", "))
+	if len(b.parts) == 0 && b.image == nil {
+		return nil, usage("%s: none of %s, %s is in it; want the directory of a build", name, strings.Join(buildParts(), ", "), partImage)
 	}
 	return b, nil
 }
@@ -145,7 +158,7 @@ func buildAll(ctx context.Context, name, src, dir string, notify func(string)) (
 		partGuest:   sandbox.GuestBinary(),
 		partTools:   sandbox.GuestTools(),
 	}
-	b := &abBuild{name, make(map[string]string)}
+	b := &abBuild{name: name, parts: make(map[string]string)}
 	for _, part := range buildParts() {
 		notify("building " + part + " of " + name)
 		tmp, err := os.CreateTemp(dir, "."+part+"-*")
@@ -194,6 +207,9 @@ func (b *abBuild) copyTo(dir string) (map[string]string, error) {
 			return nil, err
 		}
 		b.parts[part], digests[part] = abs(to), sum
+	}
+	if b.image != nil {
+		digests[partImage] = b.image.Digest // too large to copy; run verifies it
 	}
 	return digests, nil
 }

@@ -5,15 +5,17 @@ import (
 	"strings"
 
 	"github.com/capsem/capsem-bench/internal/boottest"
+	"github.com/capsem/capsem-bench/internal/record"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
 // scriptBoots writes boots that never ran into DIR/base and DIR/cand:
 //
 //	boots DIR [stages=16] [seed=1] [rounds=4] [noise=0.01] [sequential] [unmarked]
-//	      [slow:OP=0.3] [fail:OP] [drop:OP] [arch=...] [image=...] [kernel=...]
+//	      [slow:OP=0.3] [fail:OP] [skip:OP=10] [drop:OP] [arch=...] [image=...] [kernel=...]
+//	      [cpu=...] [accel=...] [url=...] [unfit=...] [endless]
 //
-// What differs differs on the cand side.
+// What differs differs on the cand side; a skip with a number in so many boots.
 func scriptBoots(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: boots DIR [option...]")
@@ -83,6 +85,29 @@ func bootEdit(what, op, value string) func(*boottest.Boot) {
 		return func(b *boottest.Boot) { b.Fail(op, "it went wrong") }
 	case "drop":
 		return func(b *boottest.Boot) { b.Drop(op) }
+	case "skip":
+		left := -1
+		if n, err := strconv.Atoi(value); err == nil {
+			left = n
+		}
+		return func(b *boottest.Boot) {
+			if left != 0 {
+				left--
+				b.Skip(op, "no such program")
+			}
+		}
+	case "cpu":
+		return func(b *boottest.Boot) { b.Run.CPU = value }
+	case "accel":
+		return func(b *boottest.Boot) { b.Run.Accel = value }
+	case "url":
+		return func(b *boottest.Boot) { b.Categories[1].URL = value }
+	case "unfit":
+		return func(b *boottest.Boot) {
+			b.Machine = []record.Machine{{Type: record.TypeMachine, Unfit: []string{value}}, {Type: record.TypeMachine}}
+		}
+	case "endless":
+		return func(b *boottest.Boot) { b.End = nil }
 	case "arch":
 		return func(b *boottest.Boot) { b.Run.Arch = value }
 	case "image":

@@ -27,7 +27,7 @@ free disk, KVM and caches, and runs a fixed burn-in loop that must repeat within
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p := newProgress(a.term, false)
 			p.step("burn-in loop", 0)
-			r := fit.Examine(cmd.Context(), fit.Options{Dir: dir})
+			r := a.examine(cmd.Context(), fit.Options{Dir: dir})
 			p.Close()
 			if cmd.Context().Err() != nil {
 				return unfit(cmd.Context(), cmd.Context().Err())

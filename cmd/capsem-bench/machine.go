@@ -15,6 +15,7 @@ import (
 // machineOptions are the flags of everything that boots a VM.
 type machineOptions struct {
 	profile, arch, accel, mirror string
+	image                        string // a directory; "" builds or finds the profile's
 	cpus, memory                 int
 }
 
@@ -27,6 +28,7 @@ func (o *machineOptions) imageFlags(f *pflag.FlagSet) {
 
 func (o *machineOptions) flags(f *pflag.FlagSet) {
 	o.imageFlags(f)
+	f.StringVar(&o.image, "image", "", "boot the image in `DIR`, as 'vm build' prints it (default the profile's)")
 	f.StringVar(&o.accel, "accel", "auto", "how the VM's instructions are run: auto, kvm, or tcg (emulated)")
 	f.IntVar(&o.cpus, "cpus", 2, "the VM's processors")
 	f.IntVar(&o.memory, "memory", 2048, "the VM's memory in `MiB`")
@@ -83,7 +85,7 @@ func (a *app) machine(ctx context.Context, o *machineOptions, notify func(string
 	if m.Tools, err = qemu.FindTools(); err != nil {
 		return m, fmt.Errorf("%w; 'capsem-bench vm setup' installs what is missing", err)
 	}
-	if m.Image, err = qemu.Build(ctx, o.build(notify)); err != nil {
+	if m.Image, err = o.openImage(ctx, notify); err != nil {
 		return m, err
 	}
 	if m.Guest, err = sandbox.GuestTools().For(o.arch).Find(ctx, notify); err != nil {
@@ -105,6 +107,21 @@ func (a *app) machine(ctx context.Context, o *machineOptions, notify func(string
 		a.warnEmulated(reason)
 	}
 	return m, nil
+}
+
+// openImage returns the image that was named, or the profile's.
+func (o *machineOptions) openImage(ctx context.Context, notify func(string)) (*qemu.Image, error) {
+	if o.image == "" {
+		return qemu.Build(ctx, o.build(notify))
+	}
+	image, err := qemu.OpenImage(o.image)
+	if err != nil {
+		return nil, err
+	}
+	if image.Arch != qemu.Arch(o.arch) {
+		return nil, usage("--image %s is for %s; want --arch %s", o.image, image.Arch, image.Arch)
+	}
+	return image, image.Verify()
 }
 
 func (a *app) warnEmulated(reason string) {

@@ -21,6 +21,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/capsem/capsem-bench/internal/fit"
 	"github.com/spf13/cobra"
 )
 
@@ -67,11 +68,16 @@ func exit(status int, err error) error {
 
 // run is the whole command.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	root := newRoot(&app{stdin: stdin, stdout: stdout, stderr: stderr, term: newTerm(stderr)})
+	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, term: newTerm(stderr), examine: fit.Examine}
+	return a.run(ctx, args)
+}
+
+func (a *app) run(ctx context.Context, args []string) int {
+	root := newRoot(a)
 	root.SetArgs(normalize(args))
-	root.SetIn(stdin)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
 	err := root.ExecuteContext(ctx)
 	var e *exitError
 	switch {
@@ -79,7 +85,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return exitOK
 	case errors.As(err, &e):
 		if e.err != nil {
-			fmt.Fprintln(stderr, "capsem-bench:", clean(e.err.Error()))
+			fmt.Fprintln(a.stderr, "capsem-bench:", clean(e.err.Error()))
 		}
 		return e.status
 	case ctx.Err() != nil:
@@ -87,7 +93,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	// What cobra itself complains about is wrong usage; one line is enough.
 	line, _, _ := strings.Cut(err.Error(), "\n")
-	fmt.Fprintf(stderr, "capsem-bench: %s; see 'capsem-bench --help'\n", clean(line))
+	fmt.Fprintf(a.stderr, "capsem-bench: %s; see 'capsem-bench --help'\n", clean(line))
 	return exitUsage
 }
 
@@ -113,6 +119,7 @@ type app struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	term           *term
+	examine        func(context.Context, fit.Options) *fit.Report // looks at the machine
 }
 
 // usage is the error of wrong usage. It says what would be right.

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -13,13 +15,29 @@ import (
 	"time"
 
 	"github.com/capsem/capsem-bench/host/session"
+	"github.com/capsem/capsem-bench/internal/fit"
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
 )
 
 // TestMain runs the tests, or is the command when it is called by its name.
 func TestMain(m *testing.M) {
-	testscript.Main(tests{m}, map[string]func(){"capsem-bench": main})
+	testscript.Main(tests{m}, map[string]func(){"capsem-bench": main, "capsem-bench-on": mainOn})
+}
+
+// mainOn is the command on a machine as a file says it is, for scripts that
+// need a fit one or one that is not: capsem-bench-on FILE ARGUMENT...
+func mainOn() {
+	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, term: newTerm(os.Stderr)}
+	a.examine = func(context.Context, fit.Options) *fit.Report {
+		r := new(fit.Report)
+		text, err := os.ReadFile(os.Args[1])
+		if err := errors.Join(err, json.Unmarshal(text, r)); err != nil {
+			panic(err)
+		}
+		return r
+	}
+	os.Exit(a.run(context.Background(), os.Args[2:]))
 }
 
 // tests removes the binaries that were built for them.
@@ -72,6 +90,8 @@ func guestTools(t testing.TB) string {
 // it, with what it prints and its exit status.
 func TestScripts(t *testing.T) {
 	guest, tools := guestBinary(t), guestTools(t)
+	benchstat := build(t, "benchstat", "build", benchstatPath)
+	cache := goCache(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
@@ -80,7 +100,9 @@ func TestScripts(t *testing.T) {
 			env.Setenv("CAPSEM_BENCH_TEST", guest)
 			env.Setenv("CAPSEM_GUEST", tools)
 			env.Setenv("HOME", env.Getenv("WORK")+"/home")
-			return os.Mkdir(env.Getenv("HOME"), 0o700)
+			env.Setenv("GOCACHE", cache)
+			env.Setenv("PATH", filepath.Dir(benchstat)+string(filepath.ListSeparator)+env.Getenv("PATH"))
+			return errors.Join(os.Mkdir(env.Getenv("HOME"), 0o700), fakeBuild(env.Getenv("WORK")+"/fake"))
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"status":    scriptStatus,
@@ -89,6 +111,26 @@ func TestScripts(t *testing.T) {
 			"boots":     scriptBoots,
 		},
 	})
+}
+
+// goCache is where go keeps what it built, for builds with another home.
+func goCache(t *testing.T) string {
+	t.Helper()
+	out, err := exec.Command("go", "env", "GOCACHE").Output()
+	require.NoError(t, err)
+	return strings.TrimSpace(string(out))
+}
+
+// fakeBuild makes dir a build whose boots take no time.
+func fakeBuild(dir string) error {
+	script, err := os.ReadFile(filepath.Join("testdata", "fake-build"))
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, partCommand), script, 0o755)
 }
 
 // scriptStatus runs a program and holds its exit status to the first

@@ -18,8 +18,12 @@ import (
 
 // slowed runs 'ab' with one build on both sides and a delay on the new one. It
 // is one look, of as many boots as it takes to convict with a small boot: one
-// round of the snapshots.
+// round of every operation.
 func slowed(ctx context.Context, o *options, stdout, stderr io.Writer) ([]string, error) {
+	want, err := delayedBy(o.delay)
+	if err != nil {
+		return nil, err
+	}
 	done, out, err := outDir(o.out)
 	if err != nil {
 		return nil, err
@@ -29,41 +33,58 @@ func slowed(ctx context.Context, o *options, stdout, stderr io.Writer) ([]string
 	if err != nil {
 		return nil, err
 	}
-	var text bytes.Buffer
-	status, err := call(ctx, &text, stderr, command, "ab", "--base=.", "--cand=.", "--accept-unfit", "--quiet", "--count=1",
-		"--looks="+strconv.Itoa(least()/2), "--format=json", "--out="+filepath.Join(out, "trial"),
-		"--cand-env=CAPSEM_BENCH_DELAY="+o.delay, string(catalogue.Snapshot))
-	if err != nil {
-		return nil, err
+	args := []string{
+		"ab", "--base=.", "--cand=.", "--accept-unfit", "--quiet", "--count=1",
+		"--looks=" + strconv.Itoa(least()/2), "--format=json", "--out=" + filepath.Join(out, "trial"),
+		"--cand-env=CAPSEM_BENCH_DELAY=" + o.delay,
 	}
-	want, err := delayedOps(o.delay)
+	var text bytes.Buffer
+	status, err := call(ctx, &text, stderr, command, append(args, want.measure...)...)
 	if err != nil {
 		return nil, err
 	}
 	return judge(text.Bytes(), status, want, stdout)
 }
 
-// delayedOps are the ops that a delay of tools has to slow, at every size.
-func delayedOps(spec string) ([]string, error) {
+// expected is what a delay does.
+type expected struct {
+	measure []string // categories, with some that it does not concern
+	named   []string // ops that have to be named
+	slower  []string // ops that are a little slower too, and may be
+}
+
+// delayedBy says what a delay slows: a tool's own op at every size, requests
+// through the proxy, downloads through it.
+func delayedBy(spec string) (expected, error) {
 	delays, err := delay.Parse(spec)
 	if err != nil {
-		return nil, err
+		return expected{}, err
 	}
-	var ids []string
+	e := expected{measure: []string{string(catalogue.Snapshot)}}
 	for _, op := range catalogue.Select(catalogue.Ops(catalogue.Settings{}), catalogue.Snapshot) {
 		what := op.ID[strings.LastIndexByte(op.ID, '/')+1:]
 		if _, ok := delays["snapshots_"+what]; ok {
-			ids = append(ids, op.ID)
+			e.named = append(e.named, op.ID)
 		}
 	}
-	if len(ids) == 0 {
-		return nil, fmt.Errorf("-delay %s slows no operation of its own; want such as snapshots_create=200ms", spec)
+	const requests, download = "http/get", "throughput/get"
+	for name, op := range map[string]string{delay.Proxy: requests, delay.Sent: download} {
+		if _, ok := delays[name]; ok {
+			e.named = append(e.named, op)
+			e.slower = []string{requests, download}
+		}
 	}
-	return ids, nil
+	if e.slower != nil {
+		e.measure = append(e.measure, string(catalogue.HTTP), string(catalogue.Throughput))
+	}
+	if len(e.named) == 0 {
+		return e, fmt.Errorf("-delay %s slows no operation of its own; want such as snapshots_create=200ms or %s=2ms", spec, delay.Proxy)
+	}
+	return e, nil
 }
 
 // judge holds the document of a trial to what has to be named.
-func judge(text []byte, status int, want []string, stdout io.Writer) (wrong []string, err error) {
+func judge(text []byte, status int, want expected, stdout io.Writer) (wrong []string, err error) {
 	var doc struct {
 		Schema string
 		Gate   struct {
@@ -77,14 +98,17 @@ func judge(text []byte, status int, want []string, stdout io.Writer) (wrong []st
 	for _, r := range doc.Gate.Reasons {
 		fmt.Fprintln(stdout, r)
 	}
-	for _, id := range want {
-		if !slices.Contains(doc.Gate.Regressions, id) {
-			wrong = append(wrong, id+" was made slower and is not named")
+	var named []string
+	for _, key := range doc.Gate.Regressions {
+		id, _, _ := strings.Cut(key, " ") // without the metric
+		named = append(named, id)
+		if !slices.Contains(want.named, id) && !slices.Contains(want.slower, id) {
+			wrong = append(wrong, key+" is named and nobody made it slower")
 		}
 	}
-	for _, id := range doc.Gate.Regressions {
-		if !slices.Contains(want, id) {
-			wrong = append(wrong, id+" is named and nobody made it slower")
+	for _, id := range want.named {
+		if !slices.Contains(named, id) {
+			wrong = append(wrong, id+" was made slower and is not named")
 		}
 	}
 	if status != int(compare.Block) {

@@ -90,7 +90,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	f.IntVar(&o.splits, "splits", 200, "random splits of them")
 	f.IntVar(&o.rounds, "count", 3, "rounds of every operation in a boot")
 	f.Uint64Var(&o.seed, "seed", 1, "of the splits")
-	f.StringVar(&o.delay, "delay", "", "measure a trial of 'ab' with this `DELAY` of one tool's calls on the new side instead")
+	f.StringVar(&o.delay, "delay", "", "measure a trial of 'ab' with this `DELAY` on the new side instead")
 	f.StringVar(&o.in, "in", "", "split the boots of `DIR`, measure none")
 	f.StringVar(&o.out, "out", "", "keep what is measured in `DIR`")
 	if err := f.Parse(args); err != nil {
@@ -103,7 +103,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	case o.splits < 1 || o.rounds < 1:
 		return nil, errors.New("-splits and -count: want at least 1")
 	case o.delay != "" && (o.in != "" || len(o.categories) > 0):
-		return nil, errors.New("-delay measures snapshots; it takes neither -in nor a category")
+		return nil, errors.New("-delay chooses what is measured; it takes neither -in nor a category")
 	}
 	if _, err := delay.Parse(o.delay); err != nil {
 		return nil, fmt.Errorf("-delay: %w", err)

@@ -81,10 +81,15 @@ func TestSlow(t *testing.T) {
 }
 
 func TestJudge(t *testing.T) {
-	want, err := delayedOps("snapshots_create=200ms")
+	want, err := delayedBy("snapshots_create=busy:200ms")
 	require.NoError(t, err)
-	assert.Equal(t, []string{"snapshot/10/create", "snapshot/100/create", "snapshot/500/create"}, slices.Sorted(slices.Values(want)))
-	_, err = delayedOps("proxy=1ms")
+	assert.Equal(t, []string{"snapshot/10/create", "snapshot/100/create", "snapshot/500/create"}, slices.Sorted(slices.Values(want.named)))
+	assert.Equal(t, []string{"snapshot"}, want.measure)
+	proxy, err := delayedBy("proxy=1ms,proxy_mib=1ms")
+	require.NoError(t, err)
+	assert.Equal(t, []string{"http/get", "throughput/get"}, slices.Sorted(slices.Values(proxy.named)))
+	assert.Equal(t, []string{"snapshot", "http", "throughput"}, proxy.measure)
+	_, err = delayedBy("gateway=1ms")
 	require.ErrorContains(t, err, "slows no operation of its own")
 
 	doc := func(named string) []byte {
@@ -106,6 +111,12 @@ func TestJudge(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, tt.want, fmt.Sprint(wrong))
 	}
+	wrong, err := judge(doc(`"http/get p95-ns", "throughput/get"`), 1, proxy, new(bytes.Buffer))
+	require.NoError(t, err)
+	assert.Empty(t, wrong)
+	wrong, err = judge(doc(`"throughput/get"`), 1, proxy, new(bytes.Buffer))
+	require.NoError(t, err)
+	assert.Equal(t, []string{"http/get was made slower and is not named"}, wrong)
 	_, err = judge([]byte("usage"), 2, want, new(bytes.Buffer))
 	require.ErrorContains(t, err, "status 2 and no comparison")
 }

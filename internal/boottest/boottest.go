@@ -89,6 +89,12 @@ func (b *Boot) Fail(id, reason string) {
 	op.Values, op.Status.Status, op.Status.Reason = nil, record.Failed, reason
 }
 
+// Skip makes an op one that was skipped.
+func (b *Boot) Skip(id, reason string) {
+	b.Fail(id, reason)
+	b.Find(id).Status.Status = record.Skipped
+}
+
 // Next makes the next boot of a side.
 func (m *Maker) Next(side string, stage int, categories ...catalogue.Category) *Boot {
 	m.slot++

@@ -11,13 +11,13 @@ import (
 )
 
 func TestParse(t *testing.T) {
-	d, err := Parse("proxy=5ms, snapshots_create=1s")
+	d, err := Parse("proxy=5ms, snapshots_create=busy:1s, proxy_mib=1ms")
 	require.NoError(t, err)
-	assert.Equal(t, Delays{"proxy": 5 * time.Millisecond, "snapshots_create": time.Second}, d)
+	assert.Equal(t, Delays{"proxy": {5 * time.Millisecond, false}, "snapshots_create": {time.Second, true}, "proxy_mib": {time.Millisecond, false}}, d)
 	d, err = Parse("")
 	require.NoError(t, err)
 	assert.Empty(t, d)
-	for _, bad := range []string{"proxy", "proxy=5", "proxy=-1s", "proxy=1h", "disk=5ms", "=5ms"} {
+	for _, bad := range []string{"proxy", "proxy=5", "proxy=-1s", "proxy=1h", "disk=5ms", "=5ms", "proxy=busy", "proxy=idle:5ms", "gateway_mib=1ms"} {
 		_, err := Parse(bad)
 		assert.ErrorContains(t, err, "delay", bad)
 	}
@@ -46,8 +46,8 @@ func TestNothingToDelay(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer ln.Close()
-	assert.Same(t, ln, Delays{"snapshots_create": 1}.Listener(Proxy, ln))
-	assert.Same(t, ln, Delays{"proxy": 1}.Listener(Gateway, ln))
+	assert.Same(t, ln, Delays{"snapshots_create": {Took: 1}}.Listener(Proxy, ln))
+	assert.Same(t, ln, Delays{"proxy": {Took: 1}, "proxy_mib": {Took: 1}}.Listener(Gateway, ln))
 }
 
 func TestDelays(t *testing.T) {
@@ -59,6 +59,7 @@ func TestDelays(t *testing.T) {
 		{"everything", Proxy, "proxy=60ms", "CONNECT", took},
 		{"the tool", Gateway, "snapshots_create=60ms", `{"name":"snapshots_create"}`, took},
 		{"two calls", Gateway, "snapshots_create=60ms", `"snapshots_create" "snapshots_create"`, 2 * took},
+		{"at work", Gateway, "snapshots_create=busy:60ms", `{"name":"snapshots_create"}`, took},
 		{"another tool", Gateway, "snapshots_create=60ms", `{"name":"snapshots_list"}`, 0},
 	}
 	for _, tt := range tests {
@@ -93,6 +94,23 @@ func TestWordInTwoParts(t *testing.T) {
 	}
 	assert.GreaterOrEqual(t, slow, 1)
 	assert.Less(t, slow, 5, "a busy machine adds some, the word only one")
+}
+
+// TestSent sends in small pieces: their delays add up.
+func TestSent(t *testing.T) {
+	guest, host := pipe(t, Proxy, "proxy_mib=100ms")
+	done := make(chan error, 1)
+	go func() {
+		_, err := io.CopyN(io.Discard, guest, 1<<20)
+		done <- err
+	}()
+	start := time.Now()
+	for range 1024 {
+		_, err := host.Write(make([]byte, 1024))
+		require.NoError(t, err)
+	}
+	assert.GreaterOrEqual(t, time.Since(start), 99*time.Millisecond)
+	require.NoError(t, <-done)
 }
 
 // TestCloseEndsADelay closes a connection in the middle of one.

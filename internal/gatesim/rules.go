@@ -101,6 +101,32 @@ func Adaptive(rule compare.Rule, rk *compare.Ranker) Gate {
 	}
 }
 
+// Few returns the gate of k boots a side after which there are no more, 5 to
+// 7: maxT, as package compare does it.
+func Few(k int, alpha float64) Gate {
+	return func(r *Release, in Injection) Verdict {
+		old, new := r.pair(k, 0, 2*k, in)
+		items := make([]*compare.Item, len(r.Ops))
+		strata := make([]compare.Stratum, len(r.Ops))
+		for i, op := range r.Ops {
+			items[i] = &compare.Item{Budget: 0.05, Group: strconv.Itoa(op.Group)}
+			strata[i] = compare.Stratum{Old: medians(old, i), New: medians(new, i)}
+		}
+		compare.Add(items, strata)
+		tested := make([]compare.Stratum, len(items))
+		for i, it := range items {
+			tested[i] = it.Tested[0]
+		}
+		v := Verdict{Boots: 2 * k}
+		for i, p := range compare.MaxT(tested) {
+			if p <= alpha && compare.Shift(items[i].Strata) > math.Log1p(items[i].Budget) {
+				v.Blocked = append(v.Blocked, i)
+			}
+		}
+		return v
+	}
+}
+
 func openGroups(r *Release, items []compare.Item) map[int]bool {
 	open := make(map[int]bool)
 	for i, it := range items {

@@ -212,6 +212,20 @@ func TestForeignTextIsRefused(t *testing.T) {
 	}
 }
 
+// TestTwoTextsOfOneBoot refuses a copy beside the original: which of them
+// counts would depend on their names.
+func TestTwoTextsOfOneBoot(t *testing.T) {
+	cfg := config(t, &fake{})
+	res, err := Run(context.Background(), cfg)
+	require.NoError(t, err)
+	text, err := os.ReadFile(res.Base[0])
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(cfg.Dir, Base, "copy.txt"), text, 0o600))
+	_, err = Run(context.Background(), cfg)
+	require.ErrorIs(t, err, ErrForeign)
+	assert.ErrorContains(t, err, "copy.txt: boot ")
+}
+
 // TestPairsAreRepeated lets boots crash in every way.
 func TestPairsAreRepeated(t *testing.T) {
 	crashes := map[string]func(w io.Writer) error{

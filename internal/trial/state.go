@@ -103,6 +103,9 @@ func (s *state) take(name, side string) error {
 	case boot.Stage != s.stageOf(pair):
 		err = fmt.Errorf("boot %d is of stage %d by the plan, and says %d", boot.Slot, s.stageOf(pair), boot.Stage)
 	}
+	if other := s.boots[boot.Slot]; err == nil && other != "" {
+		err = fmt.Errorf("boot %d is in %s too", boot.Slot, other)
+	}
 	if err != nil {
 		return foreign(name, err)
 	}

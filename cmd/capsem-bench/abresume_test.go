@@ -1,0 +1,62 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// TestABGoesOn interrupts a trial in the middle of a boot and gives the same
+// command again: nothing is left running, what was measured stays, and the
+// order of the whole is that of the plan.
+func TestABGoesOn(t *testing.T) {
+	tr := newTrial(t)
+	require.NoError(t, fakeBuild(filepath.Join(tr.dir, "fake")))
+	args := []string{"ab", "--base", "fake", "--cand", "fake", "--accept-unfit", "--out", "out", "--seed", "3"}
+	tr.env = append(tr.env, "FAKE_DELAY=2")
+	tr.start(t, args...)
+	boots := func() []string {
+		names, err := filepath.Glob(filepath.Join(tr.dir, "out", "*", "boot-*.txt"))
+		require.NoError(t, err)
+		return names
+	}
+	underWay := func() bool {
+		dirs, err := filepath.Glob(filepath.Join(tr.dir, "out", ".boot-*", "run"))
+		return err == nil && len(dirs) == 1 && len(boots()) == 1
+	}
+	require.Eventually(t, underWay, time.Minute, 5*time.Millisecond, "the second boot")
+	require.NoError(t, tr.cmd.Process.Signal(syscall.SIGINT))
+	assert.Equal(t, exitInterrupted, tr.wait(t))
+	assert.Contains(t, tr.stderr.String(), "interrupted.\nWhat was measured is in out; the same command with --out out goes on from there.")
+	require.Len(t, boots(), 1)
+	first, err := os.ReadFile(boots()[0])
+	require.NoError(t, err)
+	left, err := filepath.Glob(filepath.Join(tr.dir, "out", ".boot-*"))
+	require.NoError(t, err)
+	assert.Empty(t, left)
+
+	tr.env = append(tr.env, "FAKE_DELAY=")
+	tr.stdout.Reset()
+	require.Equal(t, exitOK, tr.run(t, args...), tr.stderr.String())
+	said := strings.Join(strings.Fields(tr.stdout.String()), " ")
+	assert.Contains(t, said, "1 pair measured again (1 interrupted); the last: the trial was interrupted between")
+	assert.Len(t, boots(), 12+1, "of both sides, and the half pair that is kept aside")
+	aside, err := filepath.Glob(filepath.Join(tr.dir, "out", "repeated", "boot-001-*.txt"))
+	require.NoError(t, err)
+	require.Len(t, aside, 1)
+	kept, err := os.ReadFile(aside[0])
+	require.NoError(t, err)
+	assert.True(t, bytes.Equal(first, kept))
+
+	// Its files alone prove the order.
+	tr.stdout.Reset()
+	require.Equal(t, exitOK, tr.run(t, "gate", "--accept-unfit", "out/base", "out/cand"), tr.stdout.String())
+	assert.Equal(t, 1, strings.Count(tr.stdout.String(), "interleaved (by the recorded order)"))
+}
