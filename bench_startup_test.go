@@ -49,7 +49,7 @@ func coldStarts(cli string) guest.Pass {
 			st = colder(st, drop)
 		}
 		if total.MaxRSS <= guest.PeakRSS() {
-			st.Doubts = append(st.Doubts, "peak memory is below what can be told; maxrss-B is a bound")
+			st.Doubts = append(st.Doubts, "RSS is an upper limit: Linux cannot tell so small a program from the one that started it")
 		}
 		s.Latency = guest.Summarize(slices.Clone(s.Values))
 		n := float64(s.Count)

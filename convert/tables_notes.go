@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/dustin/go-humanize"
-
 	"github.com/capsem/capsem-bench/internal/record"
 )
 
@@ -92,7 +90,7 @@ func cacheNote(res *Result) string {
 	}
 	switch {
 	case n.Cache == record.CacheWarm && n.Pages > 0:
-		return fmt.Sprintf("cache was warm (%s of %s pages resident)", humanize.Comma(n.Resident), humanize.Comma(n.Pages))
+		return fmt.Sprintf("cache was warm (%d of %d pages resident)", n.Resident, n.Pages)
 	case n.Cache == record.CacheWarm:
 		return "cache was warm"
 	case n.Cache == record.CacheCold && n.Dropped == "fadvise":
@@ -141,7 +139,7 @@ func failedOf(res *Result) failures {
 			parts = append(parts, fmt.Sprintf("%d other reasons", len(keys)-most))
 			break
 		}
-		parts = append(parts, humanize.Comma(reasons[key])+" "+key)
+		parts = append(parts, fmt.Sprintf("%d %s", reasons[key], key))
 	}
-	return failures{humanize.Comma(failed) + " of " + humanize.Comma(total), strings.Join(parts, ", ")}
+	return failures{fmt.Sprintf("%d of %d", failed, total), strings.Join(parts, ", ")}
 }

@@ -2,6 +2,7 @@ package convert
 
 import (
 	"bytes"
+	"math"
 	"math/rand/v2"
 	"path/filepath"
 	"regexp"
@@ -242,4 +243,19 @@ func FuzzWriteTables(f *testing.F) {
 			require.True(t, r == '\n' || unicode.IsPrint(r), "%U in the output", r)
 		}
 	})
+}
+
+// Figures have no thousands separators, however large.
+func TestNumber(t *testing.T) {
+	for _, tt := range []struct {
+		value    float64
+		decimals int
+		want     string
+	}{
+		{0, 0, "0"}, {999.94, 1, "999.9"}, {1380.46, 1, "1380.5"}, {9999.6, 0, "10000"}, {20688, 0, "20688"},
+		{1234567.8, 1, "1234567.8"}, {-20688, 0, "-20688"}, {1e12, 0, "1e+12"}, {math.NaN(), 0, none}, {math.Inf(1), 1, none},
+	} {
+		assert.Equal(t, tt.want, number(tt.value, tt.decimals))
+	}
+	assert.Equal(t, "12345 files", plural(12345, "file"))
 }

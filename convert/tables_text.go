@@ -113,11 +113,12 @@ func plural(n int64, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}
-	return humanize.Comma(n) + " " + noun + "s"
+	return strconv.FormatInt(n, 10) + " " + noun + "s"
 }
 
-// number formats with the given decimals and thousands separators, and stays
-// short for any value.
+// number formats with the given decimals, and stays short for any value. As
+// in Capsem's tables there are no thousands separators, so a figure can be
+// copied and found again in the JSON.
 func number(v float64, decimals int) string {
 	switch {
 	case math.IsNaN(v) || math.IsInf(v, 0):
@@ -125,16 +126,7 @@ func number(v float64, decimals int) string {
 	case math.Abs(v) >= 1e12:
 		return strconv.FormatFloat(v, 'g', 3, 64)
 	}
-	fixed := strconv.FormatFloat(v, 'f', decimals, 64)
-	whole, frac, _ := strings.Cut(fixed, ".")
-	n, err := strconv.ParseInt(whole, 10, 64)
-	if err != nil || n > -10000 && n < 10000 {
-		return fixed
-	}
-	if frac != "" {
-		frac = "." + frac
-	}
-	return humanize.Comma(n) + frac
+	return strconv.FormatFloat(v, 'f', decimals, 64)
 }
 
 // millis formats ns as ms with Capsem's one decimal.
