@@ -180,7 +180,7 @@ func (a *app) write(opt *compareOptions, c *compare.Comparison, d *compare.Decis
 	switch opt.format {
 	case "text":
 		out := newTerm(a.stdout)
-		err = compare.WriteText(&buf, c, d, compare.TextOptions{Width: out.width, Color: out.color, All: opt.all})
+		err = compare.WriteText(&buf, c, d, compare.TextOptions{Width: out.width(), Color: out.color, All: opt.all})
 	case "markdown":
 		err = compare.WriteMarkdown(&buf, c, d, opt.all)
 	case "json":

@@ -36,7 +36,7 @@ free disk, KVM and caches, and runs a fixed burn-in loop that must repeat within
 			if asJSON {
 				write = writeChecksJSON
 			}
-			if err := write(a.stdout, r, a.term.width); err != nil {
+			if err := write(a.stdout, r, a.term.width()); err != nil {
 				return exit(exitUnfit, err)
 			}
 			switch {

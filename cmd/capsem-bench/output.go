@@ -31,7 +31,7 @@ func (a *app) present(opt *measureOptions, rep *convert.Report, files ...string)
 	failed = append(failed, a.output(doc.String()))
 	if !opt.quiet {
 		// Nobody left to read standard error is no reason to fail.
-		_ = convert.WriteTables(a.stderr, rep, convert.TableOptions{Width: a.term.width, Color: a.term.color})
+		_ = convert.WriteTables(a.stderr, rep, convert.TableOptions{Width: a.term.width(), Color: a.term.color})
 	}
 	return worst(failed)
 }

@@ -151,7 +151,7 @@ operation split into process start, handshake, transport and gateway.`,
 				return a.outputJSON(sum)
 			}
 			var text strings.Builder
-			if err := session.WriteSummary(&text, sum, a.term.width); err != nil {
+			if err := session.WriteSummary(&text, sum, a.term.width()); err != nil {
 				return exit(exitUnfit, err)
 			}
 			return a.output(text.String())

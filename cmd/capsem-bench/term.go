@@ -9,34 +9,44 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/jedib0t/go-pretty/v6/text"
 	xterm "golang.org/x/term"
 )
 
 // This file has all rules of terminal output. Colour and progress appear on a
-// terminal only, colour not with NO_COLOR or TERM=dumb; width is the
-// terminal's, 80 elsewhere; whatever came from a guest or a file is shown
+// terminal only, colour not with NO_COLOR, neither with TERM=dumb; width is
+// the terminal's, 80 elsewhere; whatever came from a guest or a file is shown
 // without control characters.
 
 // term is the people's side: standard error.
 type term struct {
 	w     io.Writer
-	tty   bool
+	file  *os.File // of the terminal; nil without one
+	tty   bool     // the cursor can be moved
 	color bool
-	width int
 }
 
 func newTerm(w io.Writer) *term {
-	t := &term{w: w, width: 80}
+	t := &term{w: w}
 	f, ok := w.(*os.File)
 	if !ok || !xterm.IsTerminal(int(f.Fd())) {
 		return t
 	}
+	t.file = f
 	t.tty = os.Getenv("TERM") != "dumb"
 	t.color = t.tty && os.Getenv("NO_COLOR") == ""
-	if width, _, err := xterm.GetSize(int(f.Fd())); err == nil && width >= 40 {
-		t.width = width
-	}
 	return t
+}
+
+// width is how many columns there are now: a window may change while
+// something is measured. A terminal that does not know says 0.
+func (t *term) width() int {
+	if t.file != nil {
+		if w, _, err := xterm.GetSize(int(t.file.Fd())); err == nil && w > 0 {
+			return w
+		}
+	}
+	return 80
 }
 
 // clean returns text without control characters, newlines kept.
@@ -48,6 +58,9 @@ func clean(s string) string {
 		return -1
 	}, s)
 }
+
+// oneLine is clean for text that must stay on its line.
+func oneLine(s string) string { return strings.ReplaceAll(clean(s), "\n", " ") }
 
 // quietFor is how long something may take before a progress line appears.
 const quietFor = 2 * time.Second
@@ -109,15 +122,28 @@ func (p *progress) draw() {
 	if p.what == "" || elapsed < quietFor && p.last < quietFor {
 		return
 	}
-	line := fmt.Sprintf("%s%s  %s", p.head, p.what, elapsed.Round(time.Second))
-	if p.last > 0 {
-		line += fmt.Sprintf(" (last time %s)", p.last.Round(100*time.Millisecond))
-	}
-	if r := []rune(line); len(r) >= p.t.width {
-		line = string(r[:p.t.width-1])
-	}
-	fmt.Fprintf(p.t.w, "\r\x1b[K%s", line)
+	// The last column stays free: some terminals go on to the next line there.
+	fmt.Fprintf(p.t.w, "\r\x1b[K%s", progressLine(p.head+p.what, elapsed, p.last, p.t.width()-1))
 	p.on = true
+}
+
+// progressLine says in at most w columns what is under way, for how long, and
+// how long it took last time. Where that is too much the last goes first,
+// then the end of the name.
+func progressLine(name string, elapsed, last time.Duration, w int) string {
+	took := "  " + elapsed.Round(time.Second).String()
+	line := name + took
+	if last > 0 {
+		line += fmt.Sprintf(" (last time %s)", last.Round(100*time.Millisecond))
+	}
+	if text.StringWidth(line) <= w {
+		return line
+	}
+	const dots = "..."
+	if room := w - text.StringWidth(took); room > len(dots) {
+		return text.Snip(name, room, dots) + took
+	}
+	return text.Trim(name, w)
 }
 
 func (p *progress) erase() {

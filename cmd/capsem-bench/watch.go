@@ -50,7 +50,7 @@ func (w *watch) line(line []byte) {
 	}
 	switch v := v.(type) {
 	case *record.Start:
-		w.begin(clean(v.Op))
+		w.begin(oneLine(v.Op))
 	case *record.Category:
 		if v.Category == "throughput" { // its one operation has no start line
 			w.begin("Throughput")
