@@ -13,6 +13,7 @@ import (
 
 	"github.com/capsem/capsem-bench/host/session"
 	"github.com/capsem/capsem-bench/internal/delay"
+	"github.com/capsem/capsem-bench/internal/scratch"
 )
 
 // LocalConfig configures a Local sandbox.
@@ -35,8 +36,8 @@ type LocalConfig struct {
 // workspace and its snapshots.
 type Local struct {
 	cfg      LocalConfig
-	scratch  []string // directories to remove
-	store    string   // of the snapshots
+	scratch  []*scratch.Dir // to remove
+	store    string         // of the snapshots
 	env      []string
 	services *Services
 }
@@ -89,19 +90,14 @@ func (l *Local) Run(ctx context.Context, args []string, stdout, stderr io.Writer
 
 // directories makes the workspace and its snapshots beside the results, so
 // that the disk measured is the user's, and a short-lived directory for the
-// rest: a socket's path has 104 bytes at most.
+// rest, sockets among it.
 func (l *Local) directories() (home, bin, run string, err error) {
-	run, err = os.MkdirTemp("", "capsem-")
-	if err != nil {
+	sweep(l.cfg.Dir)
+	if run, err = l.directory(scratch.Temp(), tempPrefix); err != nil {
 		return "", "", "", err
 	}
-	l.scratch = append(l.scratch, run)
-	dir, err := os.MkdirTemp(l.cfg.Dir, ".sandbox-")
+	dir, err := l.directory(l.cfg.Dir, workPrefix)
 	if err != nil {
-		return "", "", "", err
-	}
-	l.scratch = append(l.scratch, dir)
-	if dir, err = filepath.Abs(dir); err != nil {
 		return "", "", "", err
 	}
 	home, bin, l.store = filepath.Join(dir, "workspace"), filepath.Join(run, "bin"), filepath.Join(dir, "auto_snapshots")
@@ -111,6 +107,15 @@ func (l *Local) directories() (home, bin, run string, err error) {
 		}
 	}
 	return home, bin, run, nil
+}
+
+func (l *Local) directory(parent, prefix string) (string, error) {
+	d, err := scratch.New(parent, prefix)
+	if err != nil {
+		return "", err
+	}
+	l.scratch = append(l.scratch, d)
+	return d.Path(), nil
 }
 
 // network makes the proxy reachable and writes down its authority.
@@ -130,8 +135,8 @@ func (l *Local) Close() error {
 	if l.services != nil {
 		errs = append(errs, l.services.Close())
 	}
-	for _, dir := range l.scratch {
-		errs = append(errs, os.RemoveAll(dir))
+	for _, d := range l.scratch {
+		errs = append(errs, d.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/capsem/capsem-bench/host/session"
 	"github.com/capsem/capsem-bench/internal/record"
+	"github.com/capsem/capsem-bench/internal/scratch"
 	"github.com/capsem/capsem-bench/internal/shell"
 	"github.com/capsem/capsem-bench/internal/vmconfig"
 	"github.com/capsem/capsem-bench/sandbox/qemu"
@@ -40,7 +41,7 @@ type VMConfig struct {
 // Close it to power it off, stop the services and remove the workspace.
 type VM struct {
 	cfg      VMConfig
-	dir      string // of the workspace and its snapshots
+	dir      *scratch.Dir // of the workspace and its snapshots
 	services *Services
 	machine  *qemu.VM
 	client   *remote.Client
@@ -128,13 +129,11 @@ func silence(a qemu.Accel) time.Duration {
 // directories makes the workspace and its snapshots beside the results, so
 // that the disk measured is the user's.
 func (v *VM) directories() (workspace, store string, err error) {
-	if v.dir, err = os.MkdirTemp(v.cfg.Dir, ".sandbox-"); err != nil {
+	sweep(v.cfg.Dir)
+	if v.dir, err = scratch.New(v.cfg.Dir, workPrefix); err != nil {
 		return "", "", err
 	}
-	if v.dir, err = filepath.Abs(v.dir); err != nil {
-		return "", "", err
-	}
-	workspace, store = filepath.Join(v.dir, "workspace"), filepath.Join(v.dir, "auto_snapshots")
+	workspace, store = filepath.Join(v.dir.Path(), "workspace"), filepath.Join(v.dir.Path(), "auto_snapshots")
 	for _, d := range []string{workspace, store} {
 		if err := os.Mkdir(d, 0o700); err != nil {
 			return "", "", err
@@ -196,7 +195,7 @@ func (v *VM) Machine() *qemu.VM { return v.machine }
 func (v *VM) Services() *Services { return v.services }
 
 // Dir is the directory that holds the workspace and its snapshots.
-func (v *VM) Dir() string { return v.dir }
+func (v *VM) Dir() string { return v.dir.Path() }
 
 // offWait is how long a guest may take to power off when asked to. Nothing is
 // lost when it is killed: all it may keep is on the host already. It takes
@@ -235,8 +234,8 @@ func (v *VM) Close() error {
 	if v.machine != nil {
 		errs = append(errs, v.machine.Close())
 	}
-	if v.dir != "" {
-		errs = append(errs, os.RemoveAll(v.dir))
+	if v.dir != nil {
+		errs = append(errs, v.dir.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/capsem/capsem-bench/host/session"
+	"github.com/capsem/capsem-bench/internal/scratch"
 	"github.com/capsem/capsem-bench/internal/shell"
 	"github.com/capsem/capsem-bench/sandbox"
 	"github.com/capsem/capsem-bench/sandbox/qemu"
@@ -137,17 +138,17 @@ func (a *app) execInVM(ctx context.Context, opt *execOptions, line string, termi
 		return unfit(ctx, err)
 	}
 	machine.Begin, machine.OnStage = begin, func(t qemu.StageTime) { notify("booting: " + t.Name) }
-	dir, err := os.MkdirTemp("", "capsem-workspace-")
+	dir, err := scratch.New(scratch.Temp(), "capsem-workspace-")
 	if err != nil {
 		return exit(exitUnfit, err)
 	}
-	defer os.RemoveAll(dir)
+	defer dir.Close()
 	db, closeDB, err := a.execSession(opt.out)
 	if err != nil {
 		return err
 	}
 	defer closeDB()
-	v, err := newVM(ctx, dir, machine, guest, db, keepsResults(opt.out)...)
+	v, err := newVM(ctx, dir.Path(), machine, guest, db, keepsResults(opt.out)...)
 	if err != nil {
 		return unfit(ctx, err)
 	}

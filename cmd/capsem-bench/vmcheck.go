@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/capsem/capsem-bench/internal/scratch"
 	"github.com/capsem/capsem-bench/sandbox"
 	"github.com/capsem/capsem-bench/sandbox/qemu"
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -131,7 +132,7 @@ func (a *app) vmDoctor(ctx context.Context, opt *machineOptions) error {
 	t.SetStyle(table.StyleLight)
 	t.Style().Format.Header = text.FormatDefault
 	t.AppendHeader(table.Row{"check", "state", "value"})
-	t.SetColumnConfigs([]table.ColumnConfig{{Number: 3, WidthMax: max(20, a.term.width-38), WidthMaxEnforcer: text.WrapSoft}})
+	t.SetColumnConfigs([]table.ColumnConfig{{Number: 3, WidthMax: max(20, a.term.width()-38), WidthMaxEnforcer: text.WrapSoft}})
 	for _, c := range checks {
 		t.AppendRow(table.Row{c.name, c.state, clean(c.value)})
 	}
@@ -186,13 +187,13 @@ func (a *app) bootChecks(ctx context.Context, opt *machineOptions, notify func(s
 		return checks, err
 	}
 	machine.OnStage = func(t qemu.StageTime) { notify("booting: " + t.Name) }
-	dir, err := os.MkdirTemp("", "capsem-workspace-")
+	dir, err := scratch.New(scratch.Temp(), "capsem-workspace-")
 	if err != nil {
 		return checks, err
 	}
-	defer os.RemoveAll(dir)
+	defer dir.Close()
 	begin := time.Now()
-	v, err := newVM(ctx, dir, machine, "", nil)
+	v, err := newVM(ctx, dir.Path(), machine, "", nil)
 	if err != nil {
 		return checks, err
 	}

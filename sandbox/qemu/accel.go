@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/capsem/capsem-bench/internal/scratch"
 	"github.com/capsem/capsem-bench/internal/vmconfig"
 )
 
@@ -113,12 +114,12 @@ func (vm *VM) runToOff(ctx context.Context, initrd string, limit time.Duration) 
 
 // newProbe is a machine without devices or listeners.
 func newProbe(opt Options) (*VM, error) {
-	dir, lock, err := newDir(socketBase(), dirPrefix)
+	dir, err := newDir(scratch.Temp(), dirPrefix)
 	if err != nil {
 		return nil, err
 	}
 	vm := &VM{
-		opt: opt.withDefaults(), dir: dir, lock: lock, stages: newStages(nil),
+		opt: opt.withDefaults(), dir: dir.Path(), scratch: dir, stages: newStages(nil),
 		serving: make(chan struct{}), off: make(chan struct{}), failed: make(chan string, 1), ended: make(chan struct{}),
 	}
 	vm.console = &console{onStage: vm.onStage}

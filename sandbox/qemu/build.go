@@ -179,12 +179,12 @@ func (o BuildOptions) build(ctx context.Context, dir string) error {
 	sweepBuilds(dir)
 	// The scratch directory is world readable: apt and a user namespace's
 	// root go through it.
-	scratch, held, err := newDir(os.TempDir(), scratchPrefix)
+	work, err := newDir(os.TempDir(), scratchPrefix)
 	if err != nil {
 		return err
 	}
-	defer held.Close()
-	defer os.RemoveAll(scratch)
+	defer work.Close()
+	scratch := work.Path()
 	if err := os.Chmod(scratch, 0o755); err != nil {
 		return err
 	}

@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"time"
+
+	"github.com/capsem/capsem-bench/internal/scratch"
 )
 
 // startDevices starts the processes that QEMU connects to.
@@ -122,57 +124,12 @@ func describeEnd(c *child, said *console) error {
 	return fmt.Errorf("%s ended %s%s", c.name, how, text)
 }
 
-// The directories of machines are recognised by their names.
+// dirPrefix begins the names of machines' directories.
 const dirPrefix = "capsem-vm-"
 
-// socketBase is where machines have their directories, a place whose path is
-// short: a socket's has 107 bytes at most (unix(7)).
-func socketBase() string {
-	if base := os.TempDir(); len(base) <= 60 {
-		return base
-	}
-	return "/tmp"
-}
-
-// newDir makes a directory that is taken for left over when this process no
-// longer holds its lock, which is the file returned.
-func newDir(base, prefix string) (string, *os.File, error) {
-	sweep(base, prefix)
-	dir, err := os.MkdirTemp(base, prefix)
-	if err != nil {
-		return "", nil, err
-	}
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
-	if err == nil && !lock(f.Fd()) {
-		_ = f.Close()
-		err = fmt.Errorf("locking %s failed", dir)
-	}
-	if err != nil {
-		_ = os.RemoveAll(dir)
-		return "", nil, err
-	}
-	return dir, f, nil
-}
-
-// staleAge is when a directory without a lock file is taken for left over; a
-// new one has it within milliseconds.
-const staleAge = time.Minute
-
-// sweep removes the directories whose process was killed.
-func sweep(base, prefix string) {
-	dirs, _ := filepath.Glob(filepath.Join(base, prefix+"*"))
-	for _, dir := range dirs {
-		f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR, 0)
-		if err != nil {
-			info, statErr := os.Stat(dir)
-			if errors.Is(err, os.ErrNotExist) && statErr == nil && time.Since(info.ModTime()) > staleAge {
-				_ = os.RemoveAll(dir)
-			}
-			continue
-		}
-		if lock(f.Fd()) {
-			_ = os.RemoveAll(dir)
-		}
-		_ = f.Close()
-	}
+// newDir makes a directory of this process, after removing those that killed
+// ones left there.
+func newDir(base, prefix string) (*scratch.Dir, error) {
+	scratch.Sweep(base, prefix)
+	return scratch.New(base, prefix)
 }

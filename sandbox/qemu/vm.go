@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/capsem/capsem-bench/internal/scratch"
 	"github.com/capsem/capsem-bench/internal/vmconfig"
 )
 
@@ -55,7 +56,7 @@ func (o Options) withDefaults() Options {
 type VM struct {
 	opt     Options
 	dir     string
-	lock    *os.File
+	scratch *scratch.Dir // which is dir
 	link    transport
 	ports   map[uint32]uint32 // well-known port -> the one in use
 	listen  map[uint32]net.Listener
@@ -92,10 +93,10 @@ func New(opt Options) (vm *VM, err error) {
 		stages: newStages(opt.OnStage),
 	}
 	vm.console = &console{onStage: vm.onStage}
-	vm.dir, vm.lock, err = newDir(socketBase(), dirPrefix)
-	if err != nil {
+	if vm.scratch, err = newDir(scratch.Temp(), dirPrefix); err != nil {
 		return nil, err
 	}
+	vm.dir = vm.scratch.Path()
 	defer func() {
 		if err != nil {
 			_ = vm.Close()
@@ -298,7 +299,5 @@ func (vm *VM) Close() error {
 			_ = ln.Close()
 		}
 	}
-	err := os.RemoveAll(vm.dir)
-	_ = vm.lock.Close()
-	return err
+	return vm.scratch.Close()
 }
