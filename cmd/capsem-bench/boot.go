@@ -10,8 +10,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/capsem/capsem-bench/convert"
+	"github.com/capsem/capsem-bench/internal/atomicfile"
 	"github.com/capsem/capsem-bench/internal/catalogue"
 	"github.com/capsem/capsem-bench/internal/record"
 )
@@ -71,15 +73,12 @@ func (m *measurement) keepIn(dir string) error {
 			return usage("--out %s: it has %s already; choose a new directory", dir, filepath.Base(name))
 		}
 	}
-	// A directory in which nothing can be written is found out before two
-	// minutes of measuring, not after.
-	f, err := os.CreateTemp(dir, ".writable-*")
-	if err != nil {
+	// It is found out before two minutes of measuring, not after.
+	if err := atomicfile.Try(dir); err != nil {
 		return exit(exitUnfit, fmt.Errorf("results directory: %w; choose another with --out", err))
 	}
 	m.dir = dir
-	_ = f.Close()
-	return exit(exitUnfit, os.Remove(f.Name()))
+	return nil
 }
 
 // boot runs the guest binary once and keeps its text. It reports whether the
@@ -99,7 +98,10 @@ func (m *measurement) boot(ctx context.Context, r runner, name string, first *re
 	}
 	clock := beginClock(ctx, r, b.text)
 	head := b.text.Len()
-	stdout := []io.Writer{b.text, &watch{p: m.p, took: m.took}}
+	limit := silence()
+	silent := time.AfterFunc(limit, func() { cancel(&silentError{limit}) })
+	defer silent.Stop()
+	stdout := []io.Writer{b.text, &watch{p: m.p, took: m.took}, heard{silent, limit}}
 	if m.opt.verbose {
 		stdout = append(stdout, &shown{w: m.a.stderr})
 	}
@@ -110,11 +112,44 @@ func (m *measurement) boot(ctx context.Context, r runner, name string, first *re
 		clock.end(ctx)
 	}
 	b.complaints, b.said = complaints.String(), b.text.Len() > head
-	if err := context.Cause(ctx); errors.Is(err, errTooMuch) {
+	var mute *silentError
+	if err := context.Cause(ctx); errors.Is(err, errTooMuch) || errors.As(err, &mute) {
 		b.err = err
 	}
 	m.p.step("", 0)
 	return b.err == nil && ctx.Err() == nil
+}
+
+// timeoutVariable is the guest's limit of one pass.
+const timeoutVariable = "CAPSEM_BENCH_TIMEOUT"
+
+// silence is how long a guest may print nothing. Its own watchdog ends a pass
+// that hangs and takes up to 10 s for that; as much again as a pass may take is
+// for what it does before one. A guest that lets this pass does not work.
+func silence() time.Duration {
+	pass, err := time.ParseDuration(os.Getenv(timeoutVariable))
+	if err != nil || pass <= 0 {
+		pass = 5 * time.Minute
+	}
+	return 2*pass + 10*time.Second
+}
+
+type silentError struct{ limit time.Duration }
+
+func (e *silentError) Error() string {
+	return fmt.Sprintf("the guest printed nothing for %v and was ended; %s sets the limit of one pass", e.limit, timeoutVariable)
+}
+
+// heard is a writer beside the one that keeps the text: it starts the time of
+// silence anew.
+type heard struct {
+	timer *time.Timer
+	limit time.Duration
+}
+
+func (h heard) Write(b []byte) (int, error) {
+	h.timer.Reset(h.limit)
+	return len(b), nil
 }
 
 // empty reports whether no guest said anything.
@@ -180,8 +215,9 @@ func (m *measurement) finish(ctx context.Context) error {
 // verdict is how the measurement went: interrupted, could not be made, or
 // what of it failed.
 func (m *measurement) verdict(ctx context.Context, rep *convert.Report) error {
-	if ctx.Err() != nil || rep.End != nil && rep.End.Status == "interrupted" {
-		return &exitError{exitInterrupted, errors.New("interrupted; the results are incomplete")}
+	interrupted := &exitError{exitInterrupted, errors.New("interrupted; the results are incomplete")}
+	if ctx.Err() != nil {
+		return interrupted
 	}
 	status, complaints := 0, ""
 	for _, b := range m.boots {
@@ -191,6 +227,9 @@ func (m *measurement) verdict(ctx context.Context, rep *convert.Report) error {
 		if b.status != 0 && status == 0 {
 			status, complaints = b.status, b.complaints
 		}
+	}
+	if rep.End != nil && rep.End.Status == "interrupted" {
+		return interrupted
 	}
 	if rep.Run == nil {
 		code := exitUnfit

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/capsem/capsem-bench/internal/atomicfile"
 	"github.com/capsem/capsem-bench/internal/catalogue"
 	"github.com/capsem/capsem-bench/sandbox"
 	"github.com/spf13/cobra"
@@ -44,6 +45,24 @@ func (o *measureOptions) check() error {
 		return usage("--count %d: want 1 to %d", o.count, maxCount)
 	case o.quiet && o.verbose:
 		return usage("--quiet and --verbose: want one of them")
+	}
+	return nil
+}
+
+// checkJSON finds out before anything is measured that the document cannot be
+// written.
+func (o *measureOptions) checkJSON() error {
+	info, err := os.Stat(o.json)
+	switch {
+	case o.json == "":
+		return nil
+	case err == nil && info.IsDir():
+		return usage("--json %s: it is a directory; want a file in it", o.json)
+	case err == nil && !info.Mode().IsRegular(): // a pipe or a device
+		return nil
+	}
+	if err := atomicfile.Try(filepath.Dir(o.json)); err != nil {
+		return exit(exitUnfit, fmt.Errorf("--json %s: %w", o.json, err))
 	}
 	return nil
 }
@@ -143,6 +162,9 @@ func (a *app) measureHere(ctx context.Context, opt *measureOptions, env []string
 		if err := m.keepIn(dir); err != nil {
 			return err
 		}
+	}
+	if err := opt.checkJSON(); err != nil {
+		return err
 	}
 	m.boot(ctx, here{binary, append(os.Environ(), env...)}, textName, nil)
 	return m.finish(ctx)

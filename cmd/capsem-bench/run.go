@@ -116,6 +116,9 @@ on; see 'go doc github.com/capsem/capsem-bench'.`,
 			if err := opt.checkOwners(cmd.Flags(), owners); err != nil {
 				return err
 			}
+			if cmd.Flags().Changed("boots") && opt.boots == 0 {
+				return usage("--boots 0: want 1 to %d", maxBoots)
+			}
 			return a.runSandbox(cmd.Context(), opt, kinds, categories)
 		},
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
@@ -217,6 +220,10 @@ func (a *app) runSandbox(ctx context.Context, opt *runOptions, kinds []sandboxKi
 		dir = filepath.Join(resultsDir, newID(time.Now()))
 	}
 	if err := m.keepIn(dir); err != nil {
+		return err
+	}
+	if err := opt.checkJSON(); err != nil {
+		m.discard(opt.out == "")
 		return err
 	}
 	db := newSessionFile(filepath.Join(dir, sessionName))

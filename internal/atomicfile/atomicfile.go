@@ -46,6 +46,20 @@ func Write(name string, data []byte) (err error) {
 	return os.Rename(f.Name(), name)
 }
 
+// Try finds out whether a file can be made in a directory; the error names the
+// directory.
+func Try(dir string) error {
+	f, err := os.CreateTemp(dir, ".writable-*")
+	if err == nil {
+		_ = f.Close()
+		err = os.Remove(f.Name())
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", dir, cause(err))
+	}
+	return nil
+}
+
 // cause drops the name of a temporary file that nobody asked for.
 func cause(err error) error {
 	var path *os.PathError

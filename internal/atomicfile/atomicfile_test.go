@@ -31,3 +31,13 @@ func TestWriteFails(t *testing.T) {
 	require.NoError(t, err)
 	assert.Len(t, entries, 1)
 }
+
+// Trying leaves nothing, and its error names the directory alone.
+func TestTry(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, Try(dir))
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	assert.Empty(t, entries)
+	assert.EqualError(t, Try(filepath.Join(dir, "none")), filepath.Join(dir, "none")+": no such file or directory")
+}
