@@ -25,6 +25,7 @@ type trial struct {
 	cmd           *exec.Cmd
 	stdout        bytes.Buffer
 	stderr        lockedBuffer
+	terminal      *os.File // takes the place of stderr
 }
 
 // marker is in the environment of every process of a trial.
@@ -60,6 +61,9 @@ func (tr *trial) start(t *testing.T, args ...string) {
 	if tr.cmd.Stdout == nil {
 		tr.cmd.Stdout = &tr.stdout
 	}
+	if tr.terminal != nil {
+		tr.cmd.Stderr = tr.terminal
+	}
 	require.NoError(t, tr.cmd.Start())
 }
 
@@ -67,8 +71,8 @@ func (tr *trial) start(t *testing.T, args ...string) {
 func (tr *trial) wait(t *testing.T) (status int) {
 	t.Helper()
 	_ = tr.cmd.Wait()
-	assert.Eventually(t, func() bool { return len(tr.processes(t)) == 0 }, 5*time.Second, 10*time.Millisecond,
-		"processes left: %v", tr.processes(t))
+	assert.Eventually(t, func() bool { return len(tr.processes()) == 0 }, 5*time.Second, 10*time.Millisecond,
+		"processes left: %v", tr.processes())
 	entries, err := os.ReadDir(tr.tmp)
 	require.NoError(t, err)
 	assert.Empty(t, entries, "temporary files left")
@@ -82,18 +86,7 @@ func (tr *trial) run(t *testing.T, args ...string) (status int) {
 }
 
 // processes lists what runs with the marker of the trial.
-func (tr *trial) processes(t *testing.T) (out []string) {
-	t.Helper()
-	files, err := filepath.Glob("/proc/[0-9]*/environ")
-	require.NoError(t, err)
-	for _, f := range files {
-		text, err := os.ReadFile(f)
-		if err == nil && bytes.Contains(text, []byte(marker+tr.dir+"\x00")) {
-			out = append(out, filepath.Dir(f))
-		}
-	}
-	return out
-}
+func (tr *trial) processes() []string { return processesWith(marker + tr.dir) }
 
 // results returns the names of what is in the results directories, "" for
 // the directory itself.
@@ -128,8 +121,10 @@ type opStatus struct {
 	Rounds int    `json:"rounds"`
 }
 
+// document is standard output, which follows the schema whatever happened.
 func (tr *trial) document(t *testing.T) (doc document) {
 	t.Helper()
+	checkDocument(t, tr.stdout.Bytes())
 	require.NoError(t, json.Unmarshal(tr.stdout.Bytes(), &doc), "%s\n%s", tr.stdout.String(), tr.stderr.String())
 	return doc
 }
@@ -163,11 +158,12 @@ func TestInterrupt(t *testing.T) {
 		missing              string
 	}{
 		{"disk startup", start("Disk/op=seq_write/size=16MiB"), "disk/seq_write", syscall.SIGINT, "startup/codex"},
-		{"rootfs", start("Rootfs/op=seq_read"), "rootfs/seq_read", syscall.SIGTERM, "rootfs/rand_read_4k"},
+		{"rootfs", start("Rootfs/op=seq_read"), "rootfs/seq_read", syscall.SIGINT, "rootfs/rand_read_4k"},
 		{"startup", start("Startup/cli=python3"), "startup/python3", syscall.SIGINT, "startup/node"},
-		{"http throughput", start("HTTP/n=1000000/c=4"), "http/get", syscall.SIGTERM, "throughput/get"},
+		{"http throughput", start("HTTP/n=1000000/c=4"), "http/get", syscall.SIGINT, "throughput/get"},
 		{"throughput startup", start("Throughput"), "throughput/get", syscall.SIGINT, "startup/python3"},
-		{"snapshot", start("Snapshot/files=10/op=create"), "snapshot/10/create", syscall.SIGTERM, "snapshot/500/delete"},
+		{"snapshot", start("Snapshot/files=10/op=create"), "snapshot/10/create", syscall.SIGINT, "snapshot/500/delete"},
+		{"rootfs startup", start("Startup/cli=python3"), "startup/python3", syscall.SIGTERM, "startup/node"},
 	} {
 		t.Run(tt.id, func(t *testing.T) {
 			tr := newTrial(t, "CAPSEM_BENCH_HTTP_N=1000000", "CAPSEM_BENCH_HTTP_C=4")
@@ -194,7 +190,7 @@ func TestInterruptBeforeStart(t *testing.T) {
 	tr := newTrial(t)
 	tr.env = append(tr.env, "CAPSEM_BENCH_TEST="+tr.program(t, "guest", "echo ready >&2; trap 'exit 130' INT; while :; do sleep 0.05; done"))
 	tr.start(t, "run", "startup")
-	require.Eventually(t, func() bool { return len(tr.processes(t)) > 1 }, time.Minute, time.Millisecond)
+	require.Eventually(t, func() bool { return len(tr.processes()) > 1 }, time.Minute, time.Millisecond)
 	require.NoError(t, tr.cmd.Process.Signal(os.Interrupt))
 	assert.Equal(t, exitInterrupted, tr.wait(t))
 	assert.Empty(t, tr.stdout.String())

@@ -98,6 +98,7 @@ func TestScripts(t *testing.T) {
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("CAPSEM_BENCH_TEST", guest)
+			env.Setenv("REAL_GUEST", guest) // for pages that set another
 			env.Setenv("CAPSEM_GUEST", tools)
 			env.Setenv("HOME", env.Getenv("WORK")+"/home")
 			env.Setenv("GOCACHE", cache)
@@ -109,6 +110,9 @@ func TestScripts(t *testing.T) {
 			"lines":     scriptLines,
 			"sessiondb": scriptSession,
 			"boots":     scriptBoots,
+
+			"printable":    scriptPrintable,
+			"nothing-left": scriptNothingLeft,
 		},
 	})
 }
