@@ -88,9 +88,15 @@ func Build(ctx context.Context, o BuildOptions) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
+	var broken error // what is wrong with the image that is there
 	if !o.Fresh {
-		if image, err := openUsed(dir); err == nil {
+		image, err := openUsed(dir)
+		if err == nil {
 			return image, nil
+		}
+		if _, statErr := os.Stat(dir); statErr == nil {
+			broken = err
+			o.notify("building the image anew: %v", err)
 		}
 	}
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
@@ -110,7 +116,7 @@ func Build(ctx context.Context, o BuildOptions) (*Image, error) {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		return nil, fmt.Errorf("building the %s image: %w", o.Profile, err)
+		return nil, errors.Join(fmt.Errorf("building the %s image: %w", o.Profile, err), broken)
 	}
 	o.pruneUnused()
 	return OpenImage(dir)

@@ -186,12 +186,32 @@ func (vm *VM) Boot(ctx context.Context, cfg vmconfig.Config) error {
 	if err := vm.startQEMU(initrd); err != nil {
 		return err
 	}
-	digest := make(chan error, 1)
-	go func() { digest <- vm.opt.Image.Verify() }()
-	if err := vm.awaitServing(ctx); err != nil {
-		return err
+	return vm.awaitVerified(ctx)
+}
+
+// awaitVerified waits for the guest and compares the image with its manifest
+// meanwhile. An image that is another ends the boot at once, and is the reason
+// for whatever became of that.
+func (vm *VM) awaitVerified(ctx context.Context) error {
+	verified := make(chan error, 1)
+	boot, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		err := vm.opt.Image.Verify()
+		if err != nil {
+			cancel()
+		}
+		verified <- err
+	}()
+	err := vm.awaitServing(boot)
+	select {
+	case bad := <-verified:
+		if bad != nil {
+			return bad
+		}
+	case <-ctx.Done():
 	}
-	return <-digest
+	return err
 }
 
 // awaitServing waits for the last stage; every stage buys the next one time.
