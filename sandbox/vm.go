@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/capsem/capsem-bench/host/session"
+	"github.com/capsem/capsem-bench/internal/delay"
 	"github.com/capsem/capsem-bench/internal/record"
 	"github.com/capsem/capsem-bench/internal/scratch"
 	"github.com/capsem/capsem-bench/internal/shell"
@@ -35,6 +36,10 @@ type VMConfig struct {
 	Session *session.Writer
 	// URLs whose hosts the proxy allows beside the default ones.
 	URLs []string
+	// Wrap puts something between the guest and a service, delay.Proxy or
+	// delay.Gateway: what it returns is served in the place of ln. nil wraps
+	// nothing.
+	Wrap func(service string, ln net.Listener) net.Listener
 }
 
 // A VM is a QEMU machine between the host services, as a Capsem VM has them.
@@ -82,10 +87,17 @@ func NewVM(ctx context.Context, cfg VMConfig) (v *VM, err error) {
 	if v.machine, err = qemu.New(machine); err != nil {
 		return v, err
 	}
-	v.services.ServeProxy(v.machine.Proxy())
-	v.services.ServeGateway(v.machine.Gateway())
+	v.services.ServeProxy(v.wrap(delay.Proxy, v.machine.Proxy()))
+	v.services.ServeGateway(v.wrap(delay.Gateway, v.machine.Gateway()))
 	v.services.ServeCaches(v.machine.Caches())
 	return v, v.boot(ctx, machine)
+}
+
+func (v *VM) wrap(service string, ln net.Listener) net.Listener {
+	if v.cfg.Wrap == nil {
+		return ln
+	}
+	return v.cfg.Wrap(service, ln)
 }
 
 // boot starts the machine and logs in, with keys made for it.
@@ -157,10 +169,19 @@ func guestVariables(env []string, machine qemu.Options) []string {
 		"CAPSEM_BENCH_IMAGE="+machine.Image.Digest)
 }
 
-// Run runs the guest binary once.
+// Run runs the guest binary once. One that has said nothing for longer than a
+// pass may take is interrupted, and then killed.
 func (v *VM) Run(ctx context.Context, args []string, stdout, stderr io.Writer) (int, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	heard := listenTo(stdout, passLimit(v.cfg.Env)+passGrace, cancel)
+	defer heard.stop()
 	line := shell.Join(append([]string{vmconfig.RunDir + "/" + guestBinary}, args...)...)
-	return v.Exec(ctx, remote.Command{Line: line, Stdout: stdout, Stderr: stderr})
+	status, err := v.Exec(ctx, remote.Command{Line: line, Stdout: heard, Stderr: stderr})
+	if silent := context.Cause(ctx); errors.Is(silent, errMute) {
+		return -1, v.Explain(silent)
+	}
+	return status, err
 }
 
 // Exec runs a command in the guest.
@@ -171,6 +192,10 @@ func (v *VM) Exec(ctx context.Context, cmd remote.Command) (int, error) {
 	}
 	return status, err
 }
+
+// Explain adds to an error what is known of the machine: which process of it
+// ended, and the end of the console.
+func (v *VM) Explain(err error) error { return v.machine.Explain(err) }
 
 // explainWait is how long a broken connection waits for the reason: the end
 // of QEMU is known a moment after the end of its sockets.

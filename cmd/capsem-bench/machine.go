@@ -7,6 +7,7 @@ import (
 	"os/exec"
 
 	"github.com/capsem/capsem-bench/host/session"
+	"github.com/capsem/capsem-bench/internal/delay"
 	"github.com/capsem/capsem-bench/sandbox"
 	"github.com/capsem/capsem-bench/sandbox/qemu"
 	"github.com/spf13/pflag"
@@ -164,9 +165,14 @@ func (a *app) qemuSandbox() sandboxKind {
 // newVM boots a VM for the guest binary, or without it. env are further
 // variables of the guest binary.
 func newVM(ctx context.Context, dir string, machine qemu.Options, guest string, db *session.Writer, env ...string) (*sandbox.VM, error) {
+	delays, err := delay.Parse(os.Getenv(delayVariable))
+	if err != nil {
+		return nil, usage("%s: %w", delayVariable, err)
+	}
 	v, err := sandbox.NewVM(ctx, sandbox.VMConfig{
 		Dir: dir, Machine: machine, Binary: guest, Env: append(os.Environ(), env...), Session: db,
 		URLs: []string{os.Getenv("CAPSEM_BENCH_HTTP_URL"), os.Getenv("CAPSEM_BENCH_THROUGHPUT_URL")},
+		Wrap: delays.Listener,
 	})
 	if err != nil && ctx.Err() != nil {
 		return nil, ctx.Err()
