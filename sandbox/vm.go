@@ -169,19 +169,10 @@ func guestVariables(env []string, machine qemu.Options) []string {
 		"CAPSEM_BENCH_IMAGE="+machine.Image.Digest)
 }
 
-// Run runs the guest binary once. One that has said nothing for longer than a
-// pass may take is interrupted, and then killed.
+// Run runs the guest binary once.
 func (v *VM) Run(ctx context.Context, args []string, stdout, stderr io.Writer) (int, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	heard := listenTo(stdout, passLimit(v.cfg.Env)+passGrace, cancel)
-	defer heard.stop()
 	line := shell.Join(append([]string{vmconfig.RunDir + "/" + guestBinary}, args...)...)
-	status, err := v.Exec(ctx, remote.Command{Line: line, Stdout: heard, Stderr: stderr})
-	if silent := context.Cause(ctx); errors.Is(silent, errMute) {
-		return -1, v.Explain(silent)
-	}
-	return status, err
+	return v.Exec(ctx, remote.Command{Line: line, Stdout: stdout, Stderr: stderr})
 }
 
 // Exec runs a command in the guest.

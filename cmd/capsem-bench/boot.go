@@ -105,7 +105,7 @@ func (m *measurement) boot(ctx context.Context, r runner, name string, first *re
 	if m.opt.verbose {
 		stdout = append(stdout, &shown{w: m.a.stderr})
 	}
-	var complaints tail
+	complaints := tail{cancel: cancel}
 	args := []string{"-test.bench=" + pattern(m.categories), "-test.count=" + strconv.Itoa(m.opt.count), "-test.timeout=0"}
 	b.status, b.err = r.Run(ctx, args, io.MultiWriter(stdout...), &complaints)
 	if b.err == nil {
@@ -113,8 +113,8 @@ func (m *measurement) boot(ctx context.Context, r runner, name string, first *re
 	}
 	b.complaints, b.said = complaints.String(), b.text.Len() > head
 	var mute *silentError
-	if err := context.Cause(ctx); errors.Is(err, errTooMuch) || errors.As(err, &mute) {
-		b.err = err
+	if err := context.Cause(ctx); errors.Is(err, errTooMuch) || errors.Is(err, errComplains) || errors.As(err, &mute) {
+		b.err = explained(r, err)
 	}
 	m.p.step("", 0)
 	return b.err == nil && ctx.Err() == nil
@@ -150,6 +150,15 @@ type heard struct {
 func (h heard) Write(b []byte) (int, error) {
 	h.timer.Reset(h.limit)
 	return len(b), nil
+}
+
+// explained adds what a sandbox knows about a failure, such as the end of its
+// console, to the error of it.
+func explained(r runner, err error) error {
+	if e, ok := r.(interface{ Explain(error) error }); ok {
+		return e.Explain(err)
+	}
+	return err
 }
 
 // empty reports whether no guest said anything.

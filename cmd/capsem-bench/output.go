@@ -125,12 +125,25 @@ func (s *shown) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// tail keeps the end of what a child complains about.
-type tail struct{ b []byte }
+// tail keeps the end of what a child complains about. A boot whose child
+// complains without end is cancelled.
+type tail struct {
+	b      []byte
+	n      int64 // bytes written
+	cancel context.CancelCauseFunc
+}
 
 const maxTail = 4 << 10
 
+// maxComplaints is far beyond what any guest binary has to say.
+const maxComplaints = 16 << 20
+
+var errComplains = fmt.Errorf("the guest complained more than %d MiB", maxComplaints>>20)
+
 func (t *tail) Write(b []byte) (int, error) {
+	if t.n += int64(len(b)); t.n > maxComplaints && t.cancel != nil {
+		t.cancel(errComplains)
+	}
 	t.b = append(t.b, b...)
 	if over := len(t.b) - maxTail; over > 0 {
 		t.b = append(t.b[:0], t.b[over:]...)
