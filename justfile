@@ -102,4 +102,4 @@ _vm-setup: _build
 
 # Tests that boot real VMs.
 _vm-test: _vm-setup
-    go test -tags vmtest -run TestVM -count 1 -timeout 20m ./sandbox ./cmd/capsem-bench
+    go test -tags vmtest -run TestVM -count 1 -p 1 -parallel 4 -timeout 30m ./sandbox ./cmd/capsem-bench

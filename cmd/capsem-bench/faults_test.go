@@ -22,6 +22,7 @@ import (
 type trial struct {
 	dir, tmp, bin string
 	env           []string
+	limit         time.Duration // of the command
 	cmd           *exec.Cmd
 	stdout        bytes.Buffer
 	stderr        lockedBuffer
@@ -35,7 +36,7 @@ func newTrial(t *testing.T, env ...string) *trial {
 	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
-	tr := &trial{dir: t.TempDir(), tmp: t.TempDir(), bin: t.TempDir()}
+	tr := &trial{dir: t.TempDir(), tmp: t.TempDir(), bin: t.TempDir(), limit: 3 * time.Minute}
 	require.NoError(t, os.Symlink(self, filepath.Join(tr.bin, "capsem-bench")))
 	tr.env = append([]string{
 		"HOME=" + t.TempDir(), "TMPDIR=" + tr.tmp, "PATH=" + tr.bin + ":/usr/bin:/bin", marker + tr.dir,
@@ -54,7 +55,7 @@ func (tr *trial) program(t *testing.T, name, script string) string {
 
 func (tr *trial) start(t *testing.T, args ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), tr.limit)
 	t.Cleanup(cancel)
 	tr.cmd = exec.CommandContext(ctx, filepath.Join(tr.bin, "capsem-bench"), args...)
 	tr.cmd.Env, tr.cmd.Dir, tr.cmd.Stderr = tr.env, tr.dir, &tr.stderr

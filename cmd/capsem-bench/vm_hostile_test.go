@@ -1,0 +1,102 @@
+//go:build vmtest
+
+package main
+
+import (
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// hostile runs a guest binary that does what act says, to its end, and checks
+// what all of them leave: the operation that went well, a document that names
+// the others, and a host that stayed small.
+func hostile(t *testing.T, act string, args ...string) (tr *vmTrial, status int) {
+	t.Helper()
+	limit := "5m"
+	if act == "mute" {
+		limit = "10s"
+	}
+	tr = newVMTrial(t, "CAPSEM_BENCH_HOSTILE="+act, "CAPSEM_BENCH_TIMEOUT="+limit,
+		"CAPSEM_BENCH_TEST="+build(t, "hostile", "build", "./testdata/hostile"))
+	tr.measure(t, append([]string{"startup"}, args...)...)
+	status = tr.wait(t)
+	doc := tr.document(t).Additions
+	assert.False(t, doc.Complete)
+	assert.Equal(t, opStatus{"ok", "", 1}, doc.Ops["startup/python3"])
+	for _, op := range []string{"startup/claude", "startup/gemini", "startup/codex"} {
+		assert.Contains(t, doc.Missing, op)
+		assert.Equal(t, "missing", doc.Ops[op].Status)
+	}
+	tr.kept(t)
+	checkShown(t, tr.stderr.String())
+	assert.Contains(t, tr.stderr.String(), "CLI Cold Start Latency")
+	assert.Less(t, tr.stderr.b.Len(), 64<<10)
+	usage, ok := tr.cmd.ProcessState.SysUsage().(*syscall.Rusage)
+	require.True(t, ok)
+	assert.Less(t, usage.Maxrss, int64(400<<10), "KiB of memory") // 120 MiB without any fault
+	return tr, status
+}
+
+// A gigabyte of lines, and then of one line, is cut where it is of no use any
+// more.
+func TestVMFloods(t *testing.T) {
+	tr, status := hostile(t, "flood")
+	assert.Equal(t, exitUnfit, status)
+	assert.Contains(t, tr.stderr.String(), "capsem-bench: the guest printed more than 256 MiB; the console's last lines:\n")
+}
+
+// So is a gigabyte of complaints, whose end is shown.
+func TestVMComplains(t *testing.T) {
+	tr, status := hostile(t, "complaints")
+	assert.Equal(t, exitUnfit, status)
+	assert.Contains(t, tr.stderr.String(), "capsem-bench: the guest complained more than 16 MiB; the console's last lines:\n")
+	assert.Contains(t, tr.stderr.String(), "complaint ")
+}
+
+// A flooded console is shown by its end, and holds nobody up.
+func TestVMFloodsConsole(t *testing.T) {
+	tr, status := hostile(t, "console")
+	assert.Equal(t, exitUnfit, status)
+	checkConsole(t, tr.stderr.String(), "owned")
+}
+
+// Nothing that a guest says reaches a terminal as a command, also with -v.
+func TestVMPrintsEscapes(t *testing.T) {
+	tr, status := hostile(t, "escapes", "-v")
+	assert.Equal(t, exitFailed, status)
+	assert.Equal(t, "failed", tr.document(t).Additions.Ops["startup/node"].Status)
+	assert.NotContains(t, tr.stdout.String(), "\x1b")
+}
+
+// Half a line is no result, and the guest that is gone is named.
+func TestVMPowersOffMidStream(t *testing.T) {
+	tr, status := hostile(t, "half")
+	assert.Equal(t, exitUnfit, status)
+	assert.Equal(t, "missing", tr.document(t).Additions.Ops["startup/node"].Status)
+	assert.Contains(t, tr.stderr.String(), "the connection to the guest ended before the command did")
+	checkConsole(t, tr.stderr.String(), "capsem-stage: services")
+}
+
+// So is one whose kernel panicked.
+func TestVMPanicsMidBenchmark(t *testing.T) {
+	tr, status := hostile(t, "panic")
+	assert.Equal(t, exitUnfit, status)
+	assert.Contains(t, tr.stderr.String(), "the guest's kernel panicked")
+	checkConsole(t, tr.stderr.String(), "sysrq")
+}
+
+// A guest binary that says nothing, and does not heed an interrupt, is killed.
+func TestVMIsMute(t *testing.T) {
+	t.Parallel()
+	begin := time.Now()
+	tr, status := hostile(t, "mute")
+	assert.Equal(t, exitUnfit, status)
+	assert.Contains(t, tr.stderr.String(), "capsem-bench: the guest printed nothing for 30s and was ended")
+	assert.Less(t, time.Since(begin), 5*time.Minute)
+	assert.Equal(t, 1, strings.Count(tr.stderr.String(), "the console's last lines"))
+}
