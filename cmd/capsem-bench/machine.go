@@ -155,7 +155,7 @@ func (a *app) qemuSandbox() sandboxKind {
 				if err != nil {
 					return nil, err
 				}
-				machine.OnStage = func(t qemu.StageTime) { b.notify("booting: " + t.Name) }
+				machine.OnStage = booting(b.notify)
 				return newVM(ctx, b.dir, machine, guest, db)
 			}, nil
 		},

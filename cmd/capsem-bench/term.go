@@ -11,6 +11,8 @@ import (
 
 	"github.com/jedib0t/go-pretty/v6/text"
 	xterm "golang.org/x/term"
+
+	"github.com/capsem/capsem-bench/sandbox/qemu"
 )
 
 // This file has all rules of terminal output. Colour and progress appear on a
@@ -100,12 +102,37 @@ func newProgress(t *term, quiet bool) *progress {
 	return p
 }
 
-// step says what is under way from now on; "" is nothing.
+// step says what is under way from now on; "" is nothing. What differs only
+// behind a comma is the same step further on, and its time goes on.
 func (p *progress) step(what string, last time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if what != "" && stem(what) == stem(p.what) {
+		p.what, p.last = what, last
+		return
+	}
 	p.erase()
 	p.what, p.last, p.from = what, last, time.Now()
+}
+
+func stem(what string) string {
+	s, _, _ := strings.Cut(what, ",")
+	return s
+}
+
+// booting follows a boot, which begins now, from stage to stage.
+func booting(notify func(what string)) func(qemu.StageTime) {
+	tell := func(over string) {
+		switch next, ok := qemu.Underway(over); {
+		case !ok:
+		case next == "":
+			notify("") // what the guest does says itself
+		default:
+			notify("booting, " + next)
+		}
+	}
+	tell("")
+	return func(t qemu.StageTime) { tell(t.Name) }
 }
 
 // prefix sets what stands before every step from now on.

@@ -137,7 +137,7 @@ func (a *app) execInVM(ctx context.Context, opt *execOptions, line string, termi
 	if err != nil {
 		return unfit(ctx, err)
 	}
-	machine.Begin, machine.OnStage = begin, func(t qemu.StageTime) { notify("booting: " + t.Name) }
+	machine.Begin, machine.OnStage = begin, booting(notify)
 	dir, err := scratch.New(scratch.Temp(), "capsem-workspace-")
 	if err != nil {
 		return exit(exitUnfit, err)

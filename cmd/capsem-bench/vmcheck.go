@@ -186,7 +186,7 @@ func (a *app) bootChecks(ctx context.Context, opt *machineOptions, notify func(s
 	if err != nil {
 		return checks, err
 	}
-	machine.OnStage = func(t qemu.StageTime) { notify("booting: " + t.Name) }
+	machine.OnStage = booting(notify)
 	dir, err := scratch.New(scratch.Temp(), "capsem-workspace-")
 	if err != nil {
 		return checks, err

@@ -253,8 +253,10 @@ func (m *Manifest) seal(dir string) error {
 
 // kernel fetches Debian's kernel and packs the modules that a guest loads.
 func (o BuildOptions) kernel(ctx context.Context, mirrors Mirrors, scratch, out string, m *Manifest) error {
-	o.notify("image: package lists")
-	apt, err := newPrivateApt(ctx, filepath.Join(scratch, "apt"), o.Arch, mirrors.sources(Suite))
+	dir := filepath.Join(scratch, "apt")
+	stop := o.watchGrowth("image: package lists", func() []string { return []string{filepath.Join(dir, "lists")} })
+	apt, err := newPrivateApt(ctx, dir, o.Arch, mirrors.sources(Suite))
+	stop()
 	if err != nil {
 		return err
 	}
@@ -262,8 +264,12 @@ func (o BuildOptions) kernel(ctx context.Context, mirrors Mirrors, scratch, out 
 	if err != nil {
 		return err
 	}
-	o.notify("image: downloading %s", name)
+	stop = o.watchGrowth("image: downloading "+name, func() []string {
+		debs, _ := filepath.Glob(filepath.Join(dir, name+"_*"))
+		return append(debs, filepath.Join(dir, "partial"), filepath.Join(dir, "cache"))
+	})
 	deb, err := apt.download(ctx, name)
+	stop()
 	if err != nil {
 		return err
 	}

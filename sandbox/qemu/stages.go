@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -17,6 +18,26 @@ type StageTime struct {
 	Took time.Duration // since the step before it, host's clock
 	// Guest is the guest's own time since its kernel started; 0 on the host.
 	Guest time.Duration
+}
+
+// bootStages are the steps of a boot in order. Devices are the processes that
+// QEMU connects to, ssh the login; those in between are the guest's.
+func bootStages() []string {
+	return []string{
+		"devices", "qemu", string(vmconfig.StageKernel), string(vmconfig.StageModules), string(vmconfig.StageRootfs),
+		string(vmconfig.StageHome), string(vmconfig.StageServices), "ssh",
+	}
+}
+
+// Underway is what a boot does once a step of it is over, "" when the guest is
+// up. It reports false for a step that is none of the boot's.
+func Underway(over string) (next string, ok bool) {
+	stages := append(bootStages(), "")
+	i := slices.Index(stages, over)
+	if i < 0 || over == "" {
+		return stages[0], over == ""
+	}
+	return stages[i+1], true
 }
 
 // Stages are the steps of one machine, in order.

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/capsem/capsem-bench/sandbox/qemu"
+)
+
+// drawn is what the progress line showed, one line after the other.
+func drawn(t *testing.T, width int, f func(p *progress)) (lines []string) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		p := newProgress(&term{w: &out, tty: true, width: width}, false)
+		f(p)
+		p.Close()
+		for line := range strings.SplitSeq(out.String(), "\r\x1b[K") {
+			if len(lines) == 0 || line != lines[len(lines)-1] {
+				lines = append(lines, line)
+			}
+		}
+	})
+	return lines
+}
+
+// A step that says how far it is goes on: it appears after two seconds,
+// however often it speaks.
+func TestProgressOfOneStep(t *testing.T) {
+	lines := drawn(t, 80, func(p *progress) {
+		for i := range 40 {
+			p.step(fmt.Sprintf("image: compressing, %d MiB", i/10), 0)
+			time.Sleep(100 * time.Millisecond)
+		}
+		p.step("image: npm", 0)
+		time.Sleep(time.Second)
+	})
+	text := strings.Join(lines, "\n")
+	assert.Regexp(t, `^\nimage: compressing, \d MiB  2s\n`, text, "nothing before two seconds")
+	assert.Contains(t, text, "image: compressing, 3 MiB  4s\n", "the time goes on")
+	assert.NotContains(t, text, "npm", "a step of one second")
+}
+
+func TestProgressOfABoot(t *testing.T) {
+	lines := drawn(t, 30, func(p *progress) {
+		p.prefix("boot 1/2: ")
+		onStage := booting(func(what string) { p.step(what, 0) })
+		for _, over := range []string{"prepare", "devices", "qemu", "kernel", "modules", "rootfs", "home", "services", "ssh", "off"} {
+			time.Sleep(1100 * time.Millisecond)
+			onStage(qemu.StageTime{Name: over})
+		}
+		time.Sleep(5 * time.Second)
+	})
+	text := strings.Join(lines, "\n")
+	assert.NotContains(t, text, "prepare")
+	at := -1
+	for _, stage := range []string{"qemu", "kernel", "modules", "rootfs", "home", "services", "ssh"} {
+		next := strings.Index(text, "boot 1/2: booting, "+stage)
+		assert.Greater(t, next, at, stage)
+		at = next
+	}
+	for _, line := range lines {
+		assert.Less(t, len(line), 30)
+	}
+	assert.Equal(t, "", lines[len(lines)-1], "nothing is left of it")
+}
+
+// Elsewhere than on a terminal there is none.
+func TestNoProgress(t *testing.T) {
+	var out bytes.Buffer
+	for _, p := range []*progress{newProgress(&term{w: &out, width: 80}, false), newProgress(&term{w: &out, tty: true, width: 80}, true)} {
+		p.step("x", time.Hour)
+		p.Close()
+	}
+	assert.Empty(t, out.String())
+}
