@@ -157,14 +157,15 @@ func (d disk) randRead(ctx context.Context, name string) (s record.Samples, st r
 	for i, off := range offsets {
 		samples[i] = guest.Sample{Path: name, Offset: off}
 	}
-	s.WarmNS = warm(ctx, f, guest.TouchedPages(samples, catalogue.RandBlock), elapsed, buf, offsets)
+	s.WarmNS = warm(ctx, f, catalogue.DiskRandBytes, guest.TouchedPages(samples, catalogue.RandBlock), elapsed, buf, offsets)
 	return s, st, nil
 }
 
 // warm reads again what was read cold.
-func warm(ctx context.Context, f *os.File, touched int64, cold time.Duration, buf []byte, offsets []int64) int64 {
+func warm(ctx context.Context, f *os.File, size, touched int64, cold time.Duration, buf []byte, offsets []int64) int64 {
 	times := make([]int64, len(offsets))
-	return int64(guest.Warm(ctx, []string{f.Name()}, touched, cold, func() (time.Duration, error) {
+	cached := func() (int64, bool) { return guest.CachedPages(f, size) }
+	return int64(guest.Warm(ctx, cached, touched, cold, func() (time.Duration, error) {
 		_, elapsed, err := guest.ReadLoop(ctx, int(f.Fd()), buf, offsets, times)
 		return elapsed, err
 	}))
@@ -214,7 +215,7 @@ func readSequential(ctx context.Context, name string) (s record.Samples, st reco
 	s = sequential(start, elapsed, read, times)
 	s.File = name
 	whole := guest.TouchedPages([]guest.Sample{{Path: name}}, info.Size())
-	s.WarmNS = warm(ctx, f, whole, elapsed, buf, offsets)
+	s.WarmNS = warm(ctx, f, info.Size(), whole, elapsed, buf, offsets)
 	return s, st, nil
 }
 

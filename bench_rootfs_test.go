@@ -80,7 +80,8 @@ func (r rootfs) randRead(ctx context.Context) (s record.Samples, st record.Statu
 	s = random(start, elapsed, int64(len(times))*catalogue.RandBlock, times)
 	s.Files, s.Errors = int64(len(paths)), reasons
 	s.Failed = int64(len(samples) - len(times))
-	s.WarmNS = int64(guest.Warm(ctx, paths, guest.TouchedPages(samples, catalogue.RandBlock), elapsed, func() (time.Duration, error) {
+	cached := func() (int64, bool) { return guest.CachedPagesOf(paths) }
+	s.WarmNS = int64(guest.Warm(ctx, cached, guest.TouchedPages(samples, catalogue.RandBlock), elapsed, func() (time.Duration, error) {
 		var again time.Duration
 		for _, sample := range samples {
 			if d, err := guest.ReadOnce(sample.Path, buf, sample.Offset); err == nil {

@@ -94,7 +94,9 @@
 // drops the whole cache with its metadata; others drop the pages of those
 // files alone. The status of each cold operation says cold, warm or
 // unverified. What every system has mapped, such as libc, cannot be dropped
-// and is left out of the count.
+// and is left out of the count. The host of a VM of ours is asked to drop its
+// caches too. A cold read is repeated after its timer: one that was not slower
+// than that gets a doubt.
 //
 // # Settings
 //

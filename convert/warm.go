@@ -7,7 +7,9 @@ import "github.com/capsem/capsem-bench/internal/record"
 // some percent slower; what a disk has to bring takes several times as long.
 const warmFactor = 1.25
 
-// warmDoubt says that a read that counts as cold was as fast as a warm one.
+// warmDoubt says that a read that counts as cold was as fast as a warm one:
+// something that was not dropped had it in memory, or the disk is not what
+// limits it.
 // The guest reads the same once more after each cold pass; half of the rounds
 // have to be as fast for a doubt, so no single one that was held up decides.
 func warmDoubt(res *Result) string {
@@ -23,5 +25,5 @@ func warmDoubt(res *Result) string {
 	if len(slower) == 0 || medianFloats(slower) >= warmFactor {
 		return ""
 	}
-	return "as fast as a warm read: a cache that was not dropped had it"
+	return "as fast as the same read repeated, so it says nothing of the disk"
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-const asWarm = "as fast as a warm read: a cache that was not dropped had it"
+const asWarm = "as fast as the same read repeated, so it says nothing of the disk"
 
 // coldText is a run of one cold read with the given times in ns of each round,
 // cold and warm.

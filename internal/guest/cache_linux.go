@@ -1,20 +1,14 @@
 package guest
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
-	"time"
 	"unsafe"
 
 	"github.com/capsem/capsem-bench/internal/record"
 	"golang.org/x/sys/unix"
 )
-
-// coldShare is how many of the pages may stay in the cache of a cold start:
-// a file's header page often comes back while it is being looked at.
-const coldShare = 0.01
 
 // Drop writes back and drops the cached pages of the files and proves it.
 // Files that cannot be opened count neither way. Root drops the whole cache
@@ -78,32 +72,24 @@ func prove(files []string, dropped string) record.Status {
 	return st
 }
 
-// warmTurns is how often warm work is done at most: the fastest turn counts,
-// for others on the machine can only slow it down.
-const warmTurns = 3
+// CachedPages is how many pages of an open file are in the page cache. It is
+// asked of the descriptor: on FUSE opening the file again may empty the cache.
+// It reports false if this user may not know.
+func CachedPages(f *os.File, size int64) (n int64, known bool) {
+	n, err := resident(f, size)
+	switch {
+	case errors.Is(err, errHidden):
+		return 0, false
+	case err != nil:
+		return 0, true // what cannot even be mapped is not cached
+	}
+	return n, true
+}
 
-// Warm does a cold pass's work again, after the pass and outside of its timer,
-// now that the files are cached, and returns how long the fastest turn took: a
-// pass that was not slower was not cold, whatever the proof says. All turns
-// together take no longer than the cold one, or there is one. It returns 0
-// when the files did not stay in the cache, of which the pass touched a number
-// of pages, or the work fails.
-func Warm(ctx context.Context, files []string, touched int64, cold time.Duration, work func() (time.Duration, error)) time.Duration {
+// CachedPagesOf is that of all pages of files.
+func CachedPagesOf(files []string) (n int64, known bool) {
 	st := prove(files, "")
-	if st.Cache == record.CacheUnverified || float64(st.Resident) < (1-coldShare)*float64(touched) {
-		return 0
-	}
-	var best, spent time.Duration
-	for turn := 0; turn < warmTurns && (turn == 0 || spent+best <= cold); turn++ {
-		took, err := work()
-		if err != nil || ctx.Err() != nil {
-			return 0
-		}
-		if spent += took; turn == 0 || took < best {
-			best = took
-		}
-	}
-	return best
+	return st.Resident, st.Cache != record.CacheUnverified
 }
 
 func withFile(name string, f func(*os.File, int64) error) error {

@@ -3,8 +3,7 @@
 package guest
 
 import (
-	"context"
-	"time"
+	"os"
 
 	"github.com/capsem/capsem-bench/internal/record"
 )
@@ -12,7 +11,6 @@ import (
 // Drop can neither drop nor prove anything here.
 func Drop([]string) record.Status { return record.Status{Cache: record.CacheUnverified} }
 
-// Warm cannot tell here what is cached.
-func Warm(context.Context, []string, int64, time.Duration, func() (time.Duration, error)) time.Duration {
-	return 0
-}
+// CachedPages and CachedPagesOf cannot tell here.
+func CachedPages(*os.File, int64) (n int64, known bool) { return 0, false }
+func CachedPagesOf([]string) (n int64, known bool)      { return 0, false }

@@ -93,20 +93,26 @@ func TestWarm(t *testing.T) {
 	took := []time.Duration{5, 3, 4, 1}
 	turns := 0
 	work := func() (time.Duration, error) { turns++; return took[turns-1], nil }
-	warm := func(touched int64, cold time.Duration) time.Duration {
+	warm := func(cached int64, cold time.Duration) time.Duration {
 		turns = 0
-		return Warm(t.Context(), []string{name}, touched, cold, work)
-	}
-	if prove([]string{name}, "").Resident < all {
-		t.Skip("this file system caches nothing")
+		return Warm(t.Context(), func() (int64, bool) { return cached, cached >= 0 }, all, cold, work)
 	}
 	assert.Equal(t, time.Duration(3), warm(all, 100), "the fastest of three")
 	assert.Equal(t, 3, turns)
 	assert.Equal(t, time.Duration(5), warm(all, 9), "no longer than the cold pass")
 	assert.Equal(t, 1, turns)
-	assert.Zero(t, warm(2*all, 100), "not all of it is cached")
+	assert.Equal(t, time.Duration(3), warm(0, 100), "a filesystem that caches nothing here")
+	assert.Zero(t, warm(all/2, 100), "not all of it is cached")
+	assert.Zero(t, warm(-1, 100), "not known")
 	assert.Zero(t, turns)
-	assert.Zero(t, Warm(t.Context(), []string{name}, all, 100, func() (time.Duration, error) { return 1, io.ErrUnexpectedEOF }))
+	assert.Zero(t, Warm(t.Context(), func() (int64, bool) { return all, true }, all, 100, func() (time.Duration, error) { return 1, io.ErrUnexpectedEOF }))
+
+	n, known := CachedPages(f, 1<<20)
+	assert.True(t, known)
+	of, known := CachedPagesOf([]string{name})
+	assert.True(t, known)
+	assert.Equal(t, n, of)
+	assert.LessOrEqual(t, n, all)
 }
 
 func TestTouchedPages(t *testing.T) {
