@@ -13,12 +13,12 @@ import (
 	"github.com/capsem/capsem-bench/sandbox/qemu"
 )
 
-// drawn is what the progress line showed, one line after the other.
-func drawn(t *testing.T, width int, f func(p *progress)) (lines []string) {
+// progressLines is what the progress line showed, one line after the other.
+func progressLines(t *testing.T, f func(p *progress)) (lines []string) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		p := newProgress(&term{w: &out, tty: true, width: width}, false)
+		p := newProgress(&term{w: &out, tty: true}, false)
 		f(p)
 		p.Close()
 		for line := range strings.SplitSeq(out.String(), "\r\x1b[K") {
@@ -33,7 +33,7 @@ func drawn(t *testing.T, width int, f func(p *progress)) (lines []string) {
 // A step that says how far it is goes on: it appears after two seconds,
 // however often it speaks.
 func TestProgressOfOneStep(t *testing.T) {
-	lines := drawn(t, 80, func(p *progress) {
+	lines := progressLines(t, func(p *progress) {
 		for i := range 40 {
 			p.step(fmt.Sprintf("image: compressing, %d MiB", i/10), 0)
 			time.Sleep(100 * time.Millisecond)
@@ -48,7 +48,7 @@ func TestProgressOfOneStep(t *testing.T) {
 }
 
 func TestProgressOfABoot(t *testing.T) {
-	lines := drawn(t, 30, func(p *progress) {
+	lines := progressLines(t, func(p *progress) {
 		p.prefix("boot 1/2: ")
 		onStage := booting(func(what string) { p.step(what, 0) })
 		for _, over := range []string{"prepare", "devices", "qemu", "kernel", "modules", "rootfs", "home", "services", "ssh", "off"} {
@@ -65,16 +65,13 @@ func TestProgressOfABoot(t *testing.T) {
 		assert.Greater(t, next, at, stage)
 		at = next
 	}
-	for _, line := range lines {
-		assert.Less(t, len(line), 30)
-	}
 	assert.Equal(t, "", lines[len(lines)-1], "nothing is left of it")
 }
 
 // Elsewhere than on a terminal there is none.
 func TestNoProgress(t *testing.T) {
 	var out bytes.Buffer
-	for _, p := range []*progress{newProgress(&term{w: &out, width: 80}, false), newProgress(&term{w: &out, tty: true, width: 80}, true)} {
+	for _, p := range []*progress{newProgress(&term{w: &out}, false), newProgress(&term{w: &out, tty: true}, true)} {
 		p.step("x", time.Hour)
 		p.Close()
 	}
