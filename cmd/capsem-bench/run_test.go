@@ -80,7 +80,7 @@ func TestKilled(t *testing.T) {
 	}
 	begin := func() (run *trial, made []string) {
 		before := sandboxes()
-		run = &trial{dir: tr.dir, tmp: tr.tmp, bin: tr.bin, env: tr.env}
+		run = &trial{dir: tr.dir, tmp: tr.tmp, bin: tr.bin, env: tr.env, limit: tr.limit}
 		run.start(t, "run", "http")
 		require.Eventually(t, func() bool {
 			made = slices.DeleteFunc(sandboxes(), func(dir string) bool { return slices.Contains(before, dir) })

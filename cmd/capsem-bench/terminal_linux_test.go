@@ -71,7 +71,7 @@ say '#capsem {"type":"end","time":1800000001,"elapsed_ns":1000000000,"status":"o
 }
 
 const (
-	drawn = "\r\x1b[K" // begins and erases a progress line
+	drawn  = "\r\x1b[K" // begins and erases a progress line
 	someOp = "HTTP/n=50/c=5"
 )
 

@@ -159,7 +159,8 @@ func (t *floorTimes) table(machine qemu.Options) string {
 	w.AppendHeader(table.Row{"stage", "median", "least", "most"})
 	w.SetColumnConfigs([]table.ColumnConfig{
 		{Number: 2, Align: text.AlignRight, AlignFooter: text.AlignRight},
-		{Number: 3, Align: text.AlignRight}, {Number: 4, Align: text.AlignRight},
+		{Number: 3, Align: text.AlignRight},
+		{Number: 4, Align: text.AlignRight},
 	})
 	row := func(name string, d []time.Duration) {
 		w.AppendRow(table.Row{name, inSeconds(median(d)), inSeconds(slices.Min(d)), inSeconds(slices.Max(d))})

