@@ -85,14 +85,14 @@ func TestKilled(t *testing.T) {
 		require.Eventually(t, func() bool {
 			made = slices.DeleteFunc(sandboxes(), func(dir string) bool { return slices.Contains(before, dir) })
 			return len(made) == 2 && len(run.processes()) >= 2 // the command and the guest
-		}, 30*time.Second, 5*time.Millisecond)
+		}, time.Minute, 5*time.Millisecond)
 		return run, made
 	}
 
 	killed, left := begin()
 	require.NoError(t, killed.cmd.Process.Kill())
 	_ = killed.cmd.Wait()
-	require.Eventually(t, func() bool { return len(tr.processes()) == 0 }, 30*time.Second, 5*time.Millisecond, "the guest ends with the command")
+	require.Eventually(t, func() bool { return len(tr.processes()) == 0 }, time.Minute, 5*time.Millisecond, "the guest ends with the command")
 	for _, dir := range left {
 		require.DirExists(t, dir, "nobody was there to remove it")
 	}

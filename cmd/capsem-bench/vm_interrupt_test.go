@@ -112,7 +112,7 @@ func TestVMKilled(t *testing.T) {
 			}
 			require.NoError(t, tr.cmd.Process.Kill())
 			_ = tr.cmd.Wait()
-			assert.Eventually(t, func() bool { return len(tr.processes()) == 0 }, 10*time.Second, 10*time.Millisecond,
+			assert.Eventually(t, func() bool { return len(tr.processes()) == 0 }, time.Minute, 10*time.Millisecond,
 				"processes left: %v", tr.processes())
 			dirs, err := os.ReadDir(tr.tmp)
 			require.NoError(t, err)

@@ -175,7 +175,7 @@ func TestAutomaticSnapshots(t *testing.T) {
 	require.Eventually(t, func() bool {
 		l, err := g.store.List(t.Context())
 		return err == nil && len(l.Snapshots) == 2
-	}, 10*time.Second, time.Millisecond)
+	}, time.Minute, time.Millisecond)
 	_, err = New(cfg)
 	require.ErrorContains(t, err, "in use by another process")
 	require.NoError(t, g.Close())

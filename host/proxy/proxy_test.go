@@ -49,7 +49,7 @@ func (r *rows) all() []Request {
 // row waits for record n.
 func (r *rows) row(t testing.TB, n int) Request {
 	t.Helper()
-	require.Eventually(t, func() bool { return len(r.all()) > n }, 10*time.Second, time.Millisecond, "record %d", n)
+	require.Eventually(t, func() bool { return len(r.all()) > n }, time.Minute, time.Millisecond, "record %d", n)
 	return r.all()[n]
 }
 

@@ -164,7 +164,7 @@ func FuzzOpen(f *testing.F) {
 		if err != nil {
 			return
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if s, err := d.Inspect(ctx); err == nil {
 			var b strings.Builder

@@ -101,7 +101,7 @@ func TestEditsOfTheSameSize(t *testing.T) {
 func TestEditsThatHide(t *testing.T) {
 	f := newFixture(t)
 	f.write("a", "before")
-	require.Eventually(t, func() bool { return f.settled("a") }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return f.settled("a") }, time.Minute, time.Millisecond)
 	f.create("x")
 	info, err := os.Stat(filepath.Join(f.dir, "a"))
 	require.NoError(t, err)
@@ -126,7 +126,7 @@ func TestTouchIsNoChange(t *testing.T) {
 func TestUnchangedIsNotRead(t *testing.T) {
 	f := newFixture(t)
 	f.write("a", "same")
-	require.Eventually(t, func() bool { return f.settled("a") }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return f.settled("a") }, time.Minute, time.Millisecond)
 	f.create("x")
 	require.NoError(t, os.Remove(f.slots[3].file("a")))
 	assert.Empty(t, f.changed())
