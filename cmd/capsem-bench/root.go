@@ -1,8 +1,12 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+
 	"github.com/capsem/capsem-bench/internal/record"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 func newRoot(a *app) *cobra.Command {
@@ -38,7 +42,7 @@ Exit status: 0 ok, 1 what was measured failed, 2 usage or unreadable input,
 	root.SuggestionsMinimumDistance = 2
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usage("%w; see '%s --help'", err, cmd.CommandPath())
+		return usage("%w; see '%s --help'", flagError(err), cmd.CommandPath())
 	})
 	opt.flags(root.Flags(), "")
 	root.SetHelpCommand(a.helpCommand(root))
@@ -57,4 +61,18 @@ Exit status: 0 ok, 1 what was measured failed, 2 usage or unreadable input,
 		a.manCommand(root),
 	)
 	return root
+}
+
+// flagError says what kind of value a flag wants instead of how its text was
+// parsed.
+func flagError(err error) error {
+	want := map[string]string{
+		"int": "a whole number", "intSlice": "whole numbers with commas between them", "float64": "a number",
+		"duration": "a time such as 90s", "bool": "true or false",
+	}
+	var bad *pflag.InvalidValueError
+	if !errors.As(err, &bad) || want[bad.GetFlag().Value.Type()] == "" {
+		return err
+	}
+	return fmt.Errorf("--%s %q: want %s", bad.GetFlag().Name, bad.GetValue(), want[bad.GetFlag().Value.Type()])
 }
