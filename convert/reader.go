@@ -55,6 +55,7 @@ func ReadAll(sources ...Source) (*Report, error) {
 			p.rep.Name = src.Name
 		}
 		p.file, p.line = src.Name, 0
+		p.ran, p.clocked = false, false
 		if err := p.read(src); err != nil {
 			return nil, err
 		}
@@ -133,6 +134,9 @@ type reader struct {
 	order       []*state
 	expected    []string
 	resultsOnly bool // leave out samples lines
+	ran         bool // the text under way had a run line
+	clocked     bool // it had a clock line before that
+	clocks      clockDoubts
 }
 
 // state is a result while it is being read.

@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -27,11 +28,14 @@ func (p *reader) comment(line []byte) error {
 			p.rep.Machine = append(p.rep.Machine, v)
 		}
 	case *record.Clock:
-		if p.rep.Run == nil && p.rep.Clock == nil {
+		if !p.ran && !p.clocked {
 			v.Readings = v.Readings[:min(len(v.Readings), 2)]
-			p.rep.Clock = v
+			p.clocked = true
+			p.rep.Clock = cmp.Or(p.rep.Clock, v)
+			p.clocks.add(p.file, v)
 		}
 	case *record.Run:
+		p.ran = true
 		p.run(v)
 	case *record.Category:
 		p.category(v)
@@ -198,6 +202,9 @@ func (p *reader) finish() *Report {
 		}
 		settle(st)
 		if doubt := warmDoubt(st.res); doubt != "" {
+			st.res.Note.Doubts = append(st.res.Note.Doubts, doubt)
+		}
+		if doubt := p.clocks.doubt(); doubt != "" && measurable(st.res) {
 			st.res.Note.Doubts = append(st.res.Note.Doubts, doubt)
 		}
 		p.rep.Ops = append(p.rep.Ops, st.res)
