@@ -126,6 +126,15 @@ func TestVanishingInManyBoots(t *testing.T) {
 	assert.Regexp(t, `startup/node: values in \d of 16 old and \d of 16 new boots, too few to convict it`, strings.Join(d.Reasons, "\n"))
 }
 
+func TestFewLevel(t *testing.T) {
+	for k, want := range map[int]float64{5: 0.01, 6: 0.005, 7: 0.005} {
+		c := judged(t, boottest.New(7), Options{NoMore: true}, k)
+		assert.Equal(t, MaxTs, c.Method)
+		assert.InDelta(t, want, c.alpha, 1e-12)
+	}
+	assert.InDelta(t, 0.01, judged(t, boottest.New(7), Options{}, 16).alpha, 1e-12)
+}
+
 func TestSmallestMaxT(t *testing.T) {
 	rng := rand.New(rand.NewPCG(17, 18))
 	const trials, n, k, sd = 60, 15, 5, 0.02

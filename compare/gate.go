@@ -196,7 +196,7 @@ func (g *gate) fit() {
 	if errors.As(g.c.Power, &under) && !g.few() {
 		g.cannot("%s", under)
 		if g.c.Method == MaxTs {
-			g.plan("run %d boots a side; if there can be no more, --no-more tests these at 1 %% with less power", under.Need)
+			g.plan("run %d boots a side; if there can be no more, --no-more tests these with less power", under.Need)
 		} else {
 			g.plan("run %d boots a side", under.Need)
 		}

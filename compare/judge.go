@@ -197,7 +197,6 @@ func (j *judge) plan() {
 		}
 		j.rule.Cuts = j.opt.Rule.Cuts
 	}
-	j.c.alpha = j.rule.Alpha
 	total := 0
 	for _, k := range stages {
 		total += k
@@ -210,9 +209,11 @@ func (j *judge) plan() {
 	}
 	if n := max(j.c.OldBoots, j.c.NewBoots); len(sizes) == 1 && sizes[0] >= minMaxT && n <= maxMaxT {
 		j.c.Method = MaxTs
+		j.rule.Alpha = FewLevel(j.rule.Alpha, sizes[0])
 	} else {
 		j.c.Method = Holms
 	}
+	j.c.alpha = j.rule.Alpha
 }
 
 // sizes returns the boots a side of every stage, the fewer of both sides.

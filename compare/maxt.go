@@ -12,6 +12,18 @@ const (
 	maxMaxT = 7
 )
 
+// FewLevel returns the level of MaxT for so many boots a side, from the level
+// alpha of Holm's correction. Labels dealt in every way are exact where all
+// boots are alike, which those of a busy machine are not quite. 5 a side have
+// so few ways that they stay well below alpha; 6 and 7 do so at half of it,
+// and have the power for it.
+func FewLevel(alpha float64, boots int) float64 {
+	if boots > minMaxT {
+		return alpha / 2
+	}
+	return alpha
+}
+
 // MaxT returns p-values adjusted for testing all ops at once, by the
 // step-down maxT procedure of Westfall and Young (1993): the t statistics of
 // all ops are set against their largest under every way to deal the labels

@@ -54,7 +54,7 @@ func (c *Comparison) method() []string {
 	case c.Ops == 0:
 		return nil
 	case c.Method == MaxTs:
-		return []string{fmt.Sprintf("%s judged together at 1 %% by %s, as these are few boots", plural(c.Ops, "metric"), c.Method)}
+		return []string{fmt.Sprintf("%s judged together at %s by %s, as these are few boots", plural(c.Ops, "metric"), share(c.alpha), c.Method)}
 	case errors.As(c.Power, &under):
 		return []string{under.Error() + "; verdicts are held to 1 % over all metrics"}
 	}

@@ -344,17 +344,18 @@ func (t *abTrial) failed(ctx context.Context, err error) error {
 	return exit(exitUnfit, err)
 }
 
-// progressText is the progress line before a boot.
+// progressText is the progress line before a boot. With the time of a boot
+// behind it, it fits 80 columns.
 func progressText(p trials.Progress) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "boot %d of %d to %d (%s)", p.Done+1, p.Planned, p.Most, p.Boot.Side)
+	fmt.Fprintf(&b, "boot %d/%d %s", p.Done+1, p.Planned, p.Boot.Side)
 	if p.OpenOps >= 0 {
 		fmt.Fprintf(&b, ", %s open", plural(p.OpenOps, "op"))
 	}
 	if p.Left > 0 {
 		fmt.Fprintf(&b, ", %s left", p.Left.Round(time.Second))
 		if p.Longest > p.Left {
-			fmt.Fprintf(&b, " (at most %s)", p.Longest.Round(time.Second))
+			fmt.Fprintf(&b, ", at most %s", p.Longest.Round(time.Second))
 		}
 	}
 	return b.String()

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	trials "github.com/capsem/capsem-bench/internal/trial"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -59,4 +60,16 @@ func TestABGoesOn(t *testing.T) {
 	tr.stdout.Reset()
 	require.Equal(t, exitOK, tr.run(t, "gate", "--accept-unfit", "out/base", "out/cand"), tr.stdout.String())
 	assert.Equal(t, 1, strings.Count(tr.stdout.String(), "interleaved (by the recorded order)"))
+}
+
+func TestProgressText(t *testing.T) {
+	p := trials.Progress{Planned: 12, Most: 32, OpenOps: -1, Boot: trials.Boot{Side: trials.Base}}
+	assert.Equal(t, "boot 1/12 base", progressText(p))
+	p = trials.Progress{
+		Done: 12, Planned: 20, Most: 32, OpenOps: 15, Boot: trials.Boot{Side: trials.Cand},
+		Left: 98400 * time.Millisecond, Longest: 277 * time.Second,
+	}
+	line := progressText(p)
+	assert.Equal(t, "boot 13/20 cand, 15 ops open, 1m38s left, at most 4m37s", line)
+	assert.LessOrEqual(t, len(line+"  12s (last time 10.5s)"), 79)
 }

@@ -46,7 +46,7 @@ directory, or from --policy.`,
 	f := cmd.Flags()
 	f.Float64Var(&opt.margin, "margin", 0, "tolerate a slowdown of every operation by this `RATIO`, such as 0.02")
 	f.IntSliceVar(&opt.looks, "looks", nil, "boots a side after which 'ab' looked (default 6,10,16)")
-	f.BoolVar(&opt.noMore, "no-more", false, "there will be no more boots: test 5 to 7 a side at 1 %, with less power")
+	f.BoolVar(&opt.noMore, "no-more", false, "there will be no more boots: test 5 to 7 a side, with less power")
 	f.BoolVar(&opt.unfit, "accept-unfit", false, "take an unfit machine as a doubt")
 	cmd.AddCommand(a.promoteCommand())
 	return cmd

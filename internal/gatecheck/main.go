@@ -154,6 +154,9 @@ func check(w io.Writer, o options, rec *gatesim.Recording) (failures []string) {
 	if o.slowed > 0 {
 		failures = append(failures, slowdowns(w, o)...)
 	}
+	if o.releases > 0 && o.slowed > 0 {
+		failures = append(failures, few(w, o, rec)...)
+	}
 	if o.splits > 0 {
 		failures = append(failures, replay(w, o, rec)...)
 	}

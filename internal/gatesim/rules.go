@@ -103,7 +103,8 @@ func Adaptive(rule compare.Rule, rk *compare.Ranker) Gate {
 
 // Few returns the gate of k boots a side after which there are no more, 5 to
 // 7: maxT, as package compare does it.
-func Few(k int, alpha float64) Gate {
+func Few(k int) Gate {
+	alpha := compare.FewLevel(compare.DefaultRule().Alpha, k)
 	return func(r *Release, in Injection) Verdict {
 		old, new := r.pair(k, 0, 2*k, in)
 		items := make([]*compare.Item, len(r.Ops))
