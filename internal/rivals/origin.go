@@ -31,10 +31,10 @@ type Origin struct {
 // Close ends the origin.
 func (o *Origin) Close() error { return o.stop() }
 
-// Env is the environment in which the guest binary trusts the origin and asks
-// it without a proxy.
+// Env is the environment in which the guest binary trusts the origin beside the
+// system's authorities, and asks it without a proxy.
 func (o *Origin) Env(more ...string) []string {
-	return append([]string{"SSL_CERT_FILE=" + o.CA, "HTTPS_PROXY=", "https_proxy="}, more...)
+	return append([]string{"SSL_CERT_FILE=" + o.CA, "SSL_CERT_DIR=", "HTTPS_PROXY=", "https_proxy="}, more...)
 }
 
 // Upstream starts this repository's own origin.
