@@ -74,17 +74,22 @@ func (o *machineOptions) build(notify func(string)) qemu.BuildOptions {
 	}
 }
 
+// setupCommand is the command that installs what these options need.
+func (o *machineOptions) setupCommand() string {
+	return qemu.SetupCommand(qemu.Profile(o.profile), qemu.Arch(o.arch))
+}
+
 // machine makes ready what a VM boots from: emulator, image, the guest's
 // programs, and the answer to whether KVM works. Remarks go to standard error.
 func (a *app) machine(ctx context.Context, o *machineOptions, notify func(string)) (qemu.Options, error) {
 	m := qemu.Options{CPUs: o.cpus, MemoryMB: o.memory}
 	program := qemu.Config{Arch: qemu.Arch(o.arch)}.Program()
 	if _, err := exec.LookPath(program); err != nil {
-		return m, fmt.Errorf("%s: %w; 'capsem-bench vm setup' installs what is missing", program, qemu.ErrTool)
+		return m, fmt.Errorf("%s: %w; '%s' installs what is missing", program, qemu.ErrTool, o.setupCommand())
 	}
 	var err error
 	if m.Tools, err = qemu.FindTools(); err != nil {
-		return m, fmt.Errorf("%w; 'capsem-bench vm setup' installs what is missing", err)
+		return m, fmt.Errorf("%w; '%s' installs what is missing", err, o.setupCommand())
 	}
 	if m.Image, err = o.openImage(ctx, notify); err != nil {
 		return m, err

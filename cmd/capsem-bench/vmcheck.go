@@ -46,17 +46,15 @@ another architecture what runs its programs (qemu-user-static).`,
 }
 
 func (a *app) vmSetup(ctx context.Context, opt *machineOptions, dry bool) error {
-	missing := qemu.MissingPackages(qemu.Profile(opt.profile), qemu.Arch(opt.arch))
-	for _, argv := range qemu.InstallCommands(missing, os.Geteuid() == 0) {
-		fmt.Fprintln(a.stderr, strings.Join(argv, " "))
-		if dry {
-			continue
+	arch, root := qemu.Arch(opt.arch), os.Geteuid() == 0
+	for _, argv := range qemu.InstallCommands(qemu.MissingPackages(qemu.Profile(opt.profile), arch), root) {
+		if err := a.setupStep(ctx, argv, dry); err != nil {
+			return err
 		}
-		cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-		cmd.Stdin, cmd.Stdout, cmd.Stderr = a.stdin, a.stderr, a.stderr
-		if err := cmd.Run(); err != nil {
-			return unfit(ctx, fmt.Errorf("%s: %w", strings.Join(argv, " "), err))
+	}
+	if argv := qemu.EnableCommand(arch, root); argv != nil { // installing may have done it
+		if err := a.setupStep(ctx, argv, dry); err != nil {
+			return err
 		}
 	}
 	tools, err := qemu.FindTools()
@@ -80,6 +78,21 @@ func (a *app) vmSetup(ctx context.Context, opt *machineOptions, dry bool) error 
 		return exit(exitUnfit, err)
 	}
 	fmt.Fprintln(a.stderr, "everything is installed; 'capsem-bench vm doctor' tries it")
+	return nil
+}
+
+// setupStep runs a command that changes the machine, or only prints it.
+func (a *app) setupStep(ctx context.Context, argv []string, dry bool) error {
+	fmt.Fprintln(a.stderr, strings.Join(argv, " "))
+	if dry {
+		return nil
+	}
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = a.stdin, a.stderr, a.stderr
+	if err := cmd.Run(); err != nil {
+		return unfit(ctx, fmt.Errorf("%s: %w", strings.Join(argv, " "), err))
+	}
 	return nil
 }
 
@@ -116,15 +129,18 @@ func (a *app) vmDoctor(ctx context.Context, opt *machineOptions) error {
 	closeProgress := sync.OnceFunc(p.Close)
 	defer closeProgress()
 	checks, missing := programChecks(opt)
-	if !missing {
+	var verdict error
+	if missing {
+		verdict = fmt.Errorf("no VM runs here; '%s' installs what is missing", opt.setupCommand())
+	} else {
 		more, err := a.bootChecks(ctx, opt, func(what string) { p.step(what, 0) })
 		if ctx.Err() != nil {
 			return unfit(ctx, ctx.Err())
 		}
 		checks = append(checks, more...)
-		missing = err != nil
 		if err != nil {
 			checks = append(checks, vmCheck{"boot", "fails", err.Error()})
+			verdict = errors.New("no VM runs here; the last check says why")
 		}
 	}
 	closeProgress()
@@ -139,10 +155,7 @@ func (a *app) vmDoctor(ctx context.Context, opt *machineOptions) error {
 	if _, err := fmt.Fprintln(a.stdout, t.Render()); err != nil {
 		return exit(exitUnfit, err)
 	}
-	if missing {
-		return exit(exitUnfit, errors.New("no VM runs here; 'capsem-bench vm setup' installs what is missing"))
-	}
-	return nil
+	return exit(exitUnfit, verdict)
 }
 
 // programChecks says which programs are there.

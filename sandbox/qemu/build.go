@@ -153,11 +153,11 @@ func (o BuildOptions) lock(ctx context.Context, path string) (unlock func(), err
 // scratchPrefix begins the names of the directories that builds work in.
 const scratchPrefix = "capsem-image-"
 
-// CheckBuildTools names the programs that a build lacks.
-func CheckBuildTools(profile Profile) error {
+// checkTools names what a build lacks.
+func (o BuildOptions) checkTools() error {
 	var missing []string
 	tools := []string{"apt-get", "dpkg-deb", "mmdebstrap", "mksquashfs"}
-	if profile == Full {
+	if o.Profile == Full {
 		tools = append(tools, "npm")
 	}
 	for _, t := range tools {
@@ -165,14 +165,29 @@ func CheckBuildTools(profile Profile) error {
 			missing = append(missing, t)
 		}
 	}
+	if o.Arch != HostArch() && binfmtRequirement(o.Arch).Path == "" {
+		missing = append(missing, fmt.Sprintf("%s, to run %s programs", userEmulator(o.Arch), o.Arch))
+	}
 	if missing != nil {
-		return fmt.Errorf("%s: %w; 'capsem-bench vm setup' installs what is missing", strings.Join(missing, ", "), ErrTool)
+		return fmt.Errorf("%s: %w; '%s' installs what is missing", strings.Join(missing, ", "), ErrTool, SetupCommand(o.Profile, o.Arch))
 	}
 	return nil
 }
 
+// SetupCommand is the command that installs what machines of a kind need.
+func SetupCommand(profile Profile, arch Arch) string {
+	line := "capsem-bench vm setup"
+	if profile != Minimal {
+		line += " --profile " + string(profile)
+	}
+	if arch != HostArch() {
+		line += " --arch " + string(arch)
+	}
+	return line
+}
+
 func (o BuildOptions) build(ctx context.Context, dir string) error {
-	if err := CheckBuildTools(o.Profile); err != nil {
+	if err := o.checkTools(); err != nil {
 		return err
 	}
 	mirrors := Mirrors{Main: o.Mirror}

@@ -64,9 +64,13 @@ func virtiofsdPackage() string {
 func MissingPackages(profile Profile, arch Arch) []string {
 	var out []string
 	for _, r := range Requirements(profile, arch) {
-		if r.Path == "" && r.Program != "vhost-device-vsock" {
-			out = append(out, r.Package)
+		if r.Path != "" || r.Program == "vhost-device-vsock" {
+			continue
 		}
+		if _, err := os.Stat("/usr/sbin/update-binfmts"); r.Program == binfmtProgram && err == nil {
+			continue // EnableCommand is what is missing
+		}
+		out = append(out, r.Package)
 	}
 	if _, err := os.Stat(keyring); err != nil {
 		out = append(out, "debian-archive-keyring")
