@@ -119,7 +119,7 @@ func (v *VM) boot(ctx context.Context, machine qemu.Options) error {
 		return err
 	}
 	v.client, err = remote.Connect(ctx, remote.Config{
-		Key: key, HostKey: hostPublic, Silence: silence(machine.Accel),
+		Key: key, HostKey: hostPublic, Silence: silence(machine.Accel), Ended: v.machine.Ended(),
 		Dial: func(ctx context.Context) (net.Conn, error) { return v.machine.Dial(ctx, vmconfig.SSHPort) },
 	})
 	if err != nil {

@@ -31,16 +31,25 @@ const defaultSilence = 30 * time.Second
 // a real CPU and about 1 s on an emulated one.
 const handshakeTimeout = 30 * time.Second
 
-// ErrSilent says that the guest no longer answered.
-var ErrSilent = errors.New("the guest no longer answers")
+// ErrSilent says that the guest no longer answered, ErrEnded that it was given
+// up because of Config.Ended.
+var (
+	ErrSilent = errors.New("the guest no longer answers")
+	ErrEnded  = errors.New("the guest is of no more use")
+)
+
+// drain is what a guest that is of no more use gets for what it said before:
+// that may be in the host's buffers still.
+const drain = 3 * time.Second
 
 // A Config says how to reach a guest.
 type Config struct {
 	Dial    func(ctx context.Context) (net.Conn, error)
-	User    string        // "" is root
-	Key     []byte        // private key, PEM
-	HostKey []byte        // the guest's key, as a line of authorized_keys
-	Silence time.Duration // the guest may say nothing for this long; 0 is 30 s
+	User    string          // "" is root
+	Key     []byte          // private key, PEM
+	HostKey []byte          // the guest's key, as a line of authorized_keys
+	Silence time.Duration   // the guest may say nothing for this long; 0 is 30 s
+	Ended   <-chan struct{} // closed when the guest is of no more use; nil is never
 }
 
 // NewKey makes an Ed25519 key: the private half as PEM in OpenSSH's form, the
@@ -97,7 +106,7 @@ func Connect(ctx context.Context, cfg Config) (*Client, error) {
 	if silence <= 0 {
 		silence = defaultSilence
 	}
-	go c.watch(silence)
+	go c.watch(silence, cfg.Ended)
 	return c, nil
 }
 
@@ -166,19 +175,27 @@ func (c *Client) why(err error) error {
 }
 
 // watch gives the guest up when nothing at all has come from it for the given
-// time, although it was asked. The question is in a goroutine of its own
+// time, although it was asked, and when it is of no more use: one whose
+// filesystem is gone still answers. The question is in a goroutine of its own
 // because writing to a guest that does not read blocks.
-func (c *Client) watch(silence time.Duration) {
+func (c *Client) watch(silence time.Duration, ended <-chan struct{}) {
 	gone := make(chan struct{})
 	go func() { _ = c.ssh.Wait(); close(gone) }()
 	tick := time.NewTicker(max(silence/4, time.Millisecond))
 	defer tick.Stop()
 	var asking atomic.Bool
+	var drained <-chan time.Time
 	for {
 		select {
 		case <-c.done:
 			return
 		case <-gone:
+			return
+		case <-ended:
+			ended, drained = nil, time.After(drain)
+			continue
+		case <-drained:
+			c.giveUp(ErrEnded)
 			return
 		case <-tick.C:
 		}

@@ -313,3 +313,28 @@ func TestConnect(t *testing.T) {
 	_, err = remote.Connect(ctx, cfg)
 	assert.ErrorIs(t, err, context.DeadlineExceeded)
 }
+
+// A guest that is of no more use is given up although it answers. What it said
+// before is there.
+func TestEnded(t *testing.T) {
+	g := newGuest(t, "unix")
+	ended := make(chan struct{})
+	g.Ended = ended
+	c := g.connect(t)
+	var out buffer
+	done := make(chan error, 1)
+	go func() {
+		_, err := c.Run(t.Context(), remote.Command{Line: "echo said; sleep 600", Stdout: &out})
+		done <- err
+	}()
+	require.Eventually(t, func() bool { return out.String() == "said\n" }, soon, time.Millisecond)
+	require.NoError(t, c.Ping(t.Context()))
+	close(ended)
+	select {
+	case err := <-done:
+		assert.ErrorIs(t, err, remote.ErrEnded)
+	case <-time.After(soon):
+		assert.Fail(t, "it is not given up")
+	}
+	assert.Equal(t, "said\n", out.String())
+}
