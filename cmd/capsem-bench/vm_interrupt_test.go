@@ -91,6 +91,26 @@ func TestVMStops(t *testing.T) {
 	tr.kept(t)
 }
 
+// Without any of its programs a machine is of no more use; what was measured
+// until then stays.
+func TestVMLosesProgram(t *testing.T) {
+	for _, program := range []string{"virtiofsd", "vhost-device-vsock", "qemu-system"} {
+		t.Run(program, func(t *testing.T) {
+			tr := newVMTrial(t)
+			tr.measure(t, "-v", "--count", "500", "disk", "startup")
+			tr.awaitText(t, start("Disk/op=seq_write/size=16MiB"))
+			tr.kill(t, program, syscall.SIGKILL)
+			assert.Equal(t, exitUnfit, tr.wait(t), tr.stderr.String())
+			assert.Contains(t, tr.stderr.String(), program)
+			checkConsole(t, tr.stderr.String(), "capsem-stage: services")
+			doc := tr.document(t).Additions
+			assert.False(t, doc.Complete)
+			assert.Contains(t, doc.Missing, "startup/python3")
+			tr.kept(t)
+		})
+	}
+}
+
 // Whatever belongs to a machine dies with the command, also when that is
 // killed. The next command removes the directories that it left.
 func TestVMKilled(t *testing.T) {
