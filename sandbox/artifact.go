@@ -6,6 +6,7 @@ import (
 	"debug/elf"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -154,7 +155,8 @@ func (a Artifact) system() string {
 }
 
 // build builds the artifact, static and stripped, into the user's cache
-// directory. The go command does nothing when the sources are unchanged.
+// directory. The go command links nothing when it finds the program there is
+// that of the sources.
 func (a Artifact) build(ctx context.Context, root string) (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
@@ -169,8 +171,11 @@ func (a Artifact) build(ctx context.Context, root string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("building %s: %w", a.Name, err)
 	}
-	_ = tmp.Close()
 	defer os.Remove(tmp.Name())
+	path := filepath.Join(dir, a.Name)
+	if err := errors.Join(copyInto(tmp, path), tmp.Close()); err != nil {
+		return "", fmt.Errorf("building %s: %w", a.Name, err)
+	}
 	cmd := exec.CommandContext(ctx, "go", a.Build(tmp.Name())...)
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+a.system(), "GOARCH="+a.arch)
@@ -182,9 +187,19 @@ func (a Artifact) build(ctx context.Context, root string) (string, error) {
 		}
 		return "", fmt.Errorf("building %s: %w\n%s", a.Name, err, bytes.TrimSpace(out.Bytes()))
 	}
-	path := filepath.Join(dir, a.Name)
 	if err := os.Chmod(tmp.Name(), 0o755); err != nil {
 		return "", err
 	}
 	return path, os.Rename(tmp.Name(), path)
+}
+
+// copyInto copies the file of that name, if there is one.
+func copyInto(w io.Writer, name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil //nolint:nilerr // it is to be built
+	}
+	defer f.Close()
+	_, err = io.Copy(w, f)
+	return err
 }
