@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 
@@ -52,6 +53,9 @@ func cpuinfo() (model string, hypervisor bool) {
 func virtualization(hypervisor bool) string {
 	if runtime.GOARCH == "amd64" && !hypervisor {
 		return "none" // EC2's bare metal says Amazon EC2 too
+	}
+	if names, _ := filepath.Glob("/sys/firmware/devicetree/base/fw-cfg@*"); names != nil {
+		return "qemu" // the model alone says dummy-virt, with KVM and without
 	}
 	for _, path := range []string{
 		"/sys/class/dmi/id/sys_vendor", "/sys/class/dmi/id/product_name", "/sys/firmware/devicetree/base/model",
