@@ -59,17 +59,20 @@ func inVM(ctx context.Context, t *testing.T, v *VM, argv ...string) (string, int
 
 func TestVM(t *testing.T) {
 	ctx, v := startVM(t)
-	out, status := inVM(ctx, t, v, "sh", "-c", "uname -n; ip -o link | wc -l; exit 7")
-	assert.Equal(t, "capsem\n1\n", out)
+	out, status := inVM(ctx, t, v, "sh", "-c", "uname -n; ip -o link | cut -d: -f2; exit 7")
+	assert.Equal(t, "capsem\n lo\n", out)
 	assert.Equal(t, 7, status)
 
+	// curl is told of no authority: it finds the session's in the system's bundle.
+	out, _ = inVM(ctx, t, v, "sh", "-c", "env | grep -E '^(SSL_CERT|CURL_)' ; cat /root/.curlrc")
+	assert.NotContains(t, out, "=")
 	out, status = inVM(ctx, t, v, "curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "https://www.google.com/")
 	assert.Equal(t, "200", out)
 	assert.Zero(t, status)
 	out, _ = inVM(ctx, t, v, "curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "https://example.org/")
 	assert.Equal(t, "403", out)
 
-	_, status = inVM(ctx, t, v, "sh", "-c", "echo kept > /root/file && echo lost > /etc/file")
+	_, status = inVM(ctx, t, v, "sh", "-c", "echo kept > /root/file && echo lost | tee /etc/file /usr/bin/file /tmp/file")
 	assert.Zero(t, status)
 	text, err := os.ReadFile(filepath.Join(v.Dir(), "workspace", "file"))
 	require.NoError(t, err)
@@ -87,6 +90,13 @@ func TestVM(t *testing.T) {
 	dir := v.Dir()
 	require.NoError(t, v.Close())
 	assert.NoDirExists(t, dir)
+
+	// Writes outside the workspace went with the machine.
+	ctx, v = startVM(t)
+	out, status = inVM(ctx, t, v, "sh", "-c", "ls -d /etc/passwd /etc/file /usr/bin/file /tmp/file 2>/dev/null")
+	assert.Equal(t, "/etc/passwd\n", out)
+	assert.NotZero(t, status, "ls found all of them")
+	require.NoError(t, v.Close())
 }
 
 // A panic ends the command at once, and the error shows the console.
