@@ -103,3 +103,14 @@ _vm-setup: _build
 # Tests that boot real VMs.
 _vm-test: _vm-setup
     go test -tags vmtest -run TestVM -count 1 -p 1 -parallel 4 -timeout 30m ./sandbox ./cmd/capsem-bench
+
+# An arm64 guest, emulated where this machine is another: its programs work, and
+# it runs the disk category.
+_vm-arm64: _build
+    .bin/capsem-bench vm setup --arch arm64
+    .bin/capsem-bench vm exec --arch arm64 -- sh -c 'uname -m; python3 --version; curl -fsS https://www.google.com/ >/dev/null'
+    .bin/capsem-bench run --sandbox qemu --arch arm64 disk
+
+# What a VM costs beyond the emptiest one: at most twice as long.
+_vm-floor: _vm-setup
+    .bin/capsem-bench vm floor --limit 2

@@ -30,7 +30,7 @@ root or by sudo. Where the kernel has no /dev/vhost-vsock it also fetches
 vhost-device-vsock: from the system's suite if that has it, else from a newer
 one of the same mirror, verified by Debian's keys and unpacked into the user's
 cache directory. For the full profile it installs npm if there is none, for
-another architecture what runs its programs (qemu-user-static).`,
+another architecture its emulator.`,
 		Example: "  capsem-bench vm setup\n  capsem-bench vm setup --profile full\n  capsem-bench vm setup --arch arm64 --dry-run",
 		Args:    atMostArgs(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -46,13 +46,8 @@ another architecture what runs its programs (qemu-user-static).`,
 }
 
 func (a *app) vmSetup(ctx context.Context, opt *machineOptions, dry bool) error {
-	arch, root := qemu.Arch(opt.arch), os.Geteuid() == 0
-	for _, argv := range qemu.InstallCommands(qemu.MissingPackages(qemu.Profile(opt.profile), arch), root) {
-		if err := a.setupStep(ctx, argv, dry); err != nil {
-			return err
-		}
-	}
-	if argv := qemu.EnableCommand(arch, root); argv != nil { // installing may have done it
+	missing := qemu.MissingPackages(qemu.Profile(opt.profile), qemu.Arch(opt.arch))
+	for _, argv := range qemu.InstallCommands(missing, os.Geteuid() == 0) {
 		if err := a.setupStep(ctx, argv, dry); err != nil {
 			return err
 		}

@@ -52,11 +52,17 @@ func (o BuildOptions) packages() []string {
 	return names
 }
 
+// unpacked reports whether packages are only unpacked.
+func (o BuildOptions) unpacked() bool { return o.Arch != HostArch() }
+
 // inputs is the digest of all that decides about an image but the versions of
 // packages, which Debian chooses.
 func (o BuildOptions) inputs() string {
 	parts := append([]string{buildVersion, string(o.Profile), string(o.Arch), Suite}, o.packages()...)
 	parts = append(parts, guestModules()...)
+	if o.unpacked() {
+		parts = append(parts, unpackBefore, unpackAfter)
+	}
 	if o.Profile == Full {
 		parts = append(parts, npmInputs()...)
 	}
@@ -164,9 +170,6 @@ func (o BuildOptions) checkTools() error {
 		if _, err := exec.LookPath(t); err != nil {
 			missing = append(missing, t)
 		}
-	}
-	if o.Arch != HostArch() && binfmtRequirement(o.Arch).Path == "" {
-		missing = append(missing, fmt.Sprintf("%s, to run %s programs", userEmulator(o.Arch), o.Arch))
 	}
 	if missing != nil {
 		return fmt.Errorf("%s: %w; '%s' installs what is missing", strings.Join(missing, ", "), ErrTool, SetupCommand(o.Profile, o.Arch))

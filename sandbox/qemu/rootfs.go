@@ -78,12 +78,17 @@ func (o BuildOptions) debootstrap(ctx context.Context, mirrors Mirrors, scratch,
 		mode = "root"
 	}
 	args := []string{
-		"--mode=" + mode, "--variant=essential", "--architectures=" + string(o.Arch), "--format=tar",
-		"--include=" + strings.Join(o.packages(), ","),
+		"--mode=" + mode, "--architectures=" + string(o.Arch), "--format=tar",
 		`--aptopt=Acquire::Languages "none"`,
 	}
-	for _, dir := range []string{"doc", "man", "info", "locale", "lintian", "bug"} {
-		args = append(args, "--dpkgopt=path-exclude=/usr/share/"+dir+"/*")
+	packages := strings.Join(o.packages(), ",")
+	if o.unpacked() {
+		args = append(args, unpackArgs(packages)...)
+	} else {
+		args = append(args, "--variant=essential", "--include="+packages)
+		for dir := range strings.FieldsSeq(excluded) {
+			args = append(args, "--dpkgopt=path-exclude=/usr/share/"+dir+"/*")
+		}
 	}
 	// The target goes to stdout, so that its growth can be watched.
 	args = append(append(args, Suite, "-"), mirrors.sources(Suite)...)

@@ -31,14 +31,8 @@ func Requirements(profile Profile, arch Arch) []Requirement {
 	if profile == Full {
 		list = append(list, Requirement{Program: "npm", Package: "npm"})
 	}
-	if arch != HostArch() {
-		list = append(list, Requirement{Program: userEmulator(arch) + "-static", Package: "qemu-user-static"})
-	}
 	for i := range list {
 		list[i].Path, _ = exec.LookPath(list[i].Program)
-	}
-	if arch != HostArch() {
-		list = append(list, binfmtRequirement(arch))
 	}
 	fs := Requirement{Program: "virtiofsd", Package: virtiofsdPackage()}
 	fs.Path, _ = findVirtiofsd()
@@ -64,13 +58,9 @@ func virtiofsdPackage() string {
 func MissingPackages(profile Profile, arch Arch) []string {
 	var out []string
 	for _, r := range Requirements(profile, arch) {
-		if r.Path != "" || r.Program == "vhost-device-vsock" {
-			continue
+		if r.Path == "" && r.Program != "vhost-device-vsock" {
+			out = append(out, r.Package)
 		}
-		if _, err := os.Stat("/usr/sbin/update-binfmts"); r.Program == binfmtProgram && err == nil {
-			continue // EnableCommand is what is missing
-		}
-		out = append(out, r.Package)
 	}
 	if _, err := os.Stat(keyring); err != nil {
 		out = append(out, "debian-archive-keyring")
