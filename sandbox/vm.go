@@ -50,8 +50,6 @@ type VM struct {
 	services *Services
 	machine  *qemu.VM
 	client   *remote.Client
-	key      []byte
-	hostKey  []byte
 }
 
 // guestBinary is the guest binary's name in a guest.
@@ -110,7 +108,6 @@ func (v *VM) boot(ctx context.Context, machine qemu.Options) error {
 	if err != nil {
 		return err
 	}
-	v.key, v.hostKey = key, hostPublic
 	err = v.machine.Boot(ctx, vmconfig.Config{
 		CAPEM: string(v.services.CAPEM()), AuthorizedKey: string(authorized), HostKeyPEM: string(hostKey),
 		Env: guestVariables(v.cfg.Env, machine),
@@ -118,15 +115,33 @@ func (v *VM) boot(ctx context.Context, machine qemu.Options) error {
 	if err != nil {
 		return err
 	}
-	v.client, err = remote.Connect(ctx, remote.Config{
-		Key: key, HostKey: hostPublic, Silence: silence(machine.Accel), Ended: v.machine.Ended(),
-		Dial: func(ctx context.Context) (net.Conn, error) { return v.machine.Dial(ctx, vmconfig.SSHPort) },
-	})
+	v.client, err = connect(ctx, v.machine, machine.Accel, remote.Config{Key: key, HostKey: hostPublic, Ended: v.machine.Ended()})
 	if err != nil {
 		return v.explain(err)
 	}
 	v.machine.Stages().Mark("ssh")
-	return nil
+	return v.machine.Publish(key, hostPublic)
+}
+
+// A dialer is a machine of this process, or a running one.
+type dialer interface {
+	Dial(ctx context.Context, port uint32) (net.Conn, error)
+}
+
+func connect(ctx context.Context, machine dialer, accel qemu.Accel, cfg remote.Config) (*remote.Client, error) {
+	cfg.Silence = silence(accel)
+	cfg.Dial = func(ctx context.Context) (net.Conn, error) { return machine.Dial(ctx, vmconfig.SSHPort) }
+	return remote.Connect(ctx, cfg)
+}
+
+// Attach connects to a machine that another process runs. The caller closes
+// the client.
+func Attach(ctx context.Context, machine qemu.Running) (*remote.Client, error) {
+	key, err := os.ReadFile(machine.Key)
+	if err != nil {
+		return nil, err
+	}
+	return connect(ctx, machine, machine.Accel, remote.Config{Key: key, HostKey: []byte(machine.HostKey)})
 }
 
 // silence is how long the guest may say nothing. Under TCG on a busy machine
@@ -171,7 +186,7 @@ func guestVariables(env []string, machine qemu.Options) []string {
 
 // Run runs the guest binary once.
 func (v *VM) Run(ctx context.Context, args []string, stdout, stderr io.Writer) (int, error) {
-	line := shell.Join(append([]string{vmconfig.RunDir + "/" + guestBinary}, args...)...)
+	line := "exec " + shell.Join(append([]string{vmconfig.RunDir + "/" + guestBinary}, args...)...)
 	return v.Exec(ctx, remote.Command{Line: line, Stdout: stdout, Stderr: stderr})
 }
 

@@ -34,11 +34,25 @@ type Dir struct {
 }
 
 // New makes a directory in parent. Its name is the prefix and something random.
-func New(parent, prefix string) (d *Dir, err error) {
+func New(parent, prefix string) (*Dir, error) {
 	path, err := os.MkdirTemp(parent, prefix)
 	if err != nil {
 		return nil, err
 	}
+	return own(path)
+}
+
+// Make makes a directory of that name. The error is an fs.ErrExist if there is
+// one.
+func Make(path string) (*Dir, error) {
+	if err := os.Mkdir(path, 0o700); err != nil {
+		return nil, err
+	}
+	return own(path)
+}
+
+// own locks a new directory, or removes it.
+func own(path string) (d *Dir, err error) {
 	defer func() {
 		if err != nil {
 			_ = os.RemoveAll(path)
@@ -79,7 +93,7 @@ func (d *Dir) Close() error {
 // so long that no socket fits below it: a socket's path has 103 bytes at most
 // (unix(7); macOS).
 func Temp() string {
-	if dir := os.TempDir(); len(dir) <= 60 {
+	if dir, err := filepath.Abs(os.TempDir()); err == nil && len(dir) <= 60 {
 		return dir
 	}
 	return "/tmp"

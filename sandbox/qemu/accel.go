@@ -114,7 +114,7 @@ func (vm *VM) runToOff(ctx context.Context, initrd string, limit time.Duration) 
 
 // newProbe is a machine without devices or listeners.
 func newProbe(opt Options) (*VM, error) {
-	dir, err := newDir(scratch.Temp(), dirPrefix)
+	dir, err := newDir(scratch.Temp(), probePrefix)
 	if err != nil {
 		return nil, err
 	}

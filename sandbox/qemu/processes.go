@@ -124,9 +124,6 @@ func describeEnd(c *child, said *console) error {
 	return fmt.Errorf("%s ended %s%s", c.name, how, text)
 }
 
-// dirPrefix begins the names of machines' directories.
-const dirPrefix = "capsem-vm-"
-
 // newDir makes a directory of this process, after removing those that killed
 // ones left there.
 func newDir(base, prefix string) (*scratch.Dir, error) {

@@ -31,6 +31,12 @@ type Options struct {
 	Tools Tools
 	// Begin is when the preparation of the machine began, the first stage.
 	Begin time.Time
+	// Name is what other commands find the machine by; "" takes the first of
+	// vm1, vm2 and so on that is free.
+	Name string
+	// ProxyCommand is the command that leads ssh to the machine, for the
+	// configuration file that Publish writes; "" writes none.
+	ProxyCommand string
 	// OnStage is told of every step of the boot, from several goroutines.
 	OnStage func(StageTime)
 }
@@ -55,6 +61,7 @@ func (o Options) withDefaults() Options {
 // A VM is one machine. Close it in any case.
 type VM struct {
 	opt     Options
+	name    string
 	dir     string
 	scratch *scratch.Dir // which is dir
 	link    transport
@@ -93,7 +100,7 @@ func New(opt Options) (vm *VM, err error) {
 		stages: newStages(opt.OnStage),
 	}
 	vm.console = &console{onStage: vm.onStage}
-	if vm.scratch, err = newDir(scratch.Temp(), dirPrefix); err != nil {
+	if vm.name, vm.scratch, err = namedDir(opt.Name); err != nil {
 		return nil, err
 	}
 	vm.dir = vm.scratch.Path()

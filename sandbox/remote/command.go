@@ -30,7 +30,8 @@ type Command struct {
 // Run runs the command and waits for it. The status is that of the command, or
 // 128 plus its number if a signal ended it, as a shell has it; err is nil for
 // any of these. Signals are handed on to the command. When ctx ends, the
-// command gets an interrupt, and is killed if it does not end within 10 s.
+// command gets an interrupt, and is killed if it does not end within 10 s; at
+// once if the cause is ErrLeft.
 //
 // A goroutine that reads Stdin may remain until that read returns.
 func (c *Client) Run(ctx context.Context, cmd Command) (status int, err error) {
@@ -61,6 +62,9 @@ func (c *Client) run(ctx context.Context, cmd Command) (int, error) {
 	select {
 	case err = <-waited:
 	case <-ctx.Done():
+		if cause := context.Cause(ctx); errors.Is(cause, ErrLeft) {
+			return -1, cause
+		}
 		if err = stop(r.session, waited); err == errKilled {
 			return -1, fmt.Errorf("%w: the command did not end within %v of an interrupt and was killed", context.Cause(ctx), stopGrace)
 		}
@@ -119,6 +123,10 @@ func (c *Client) open(cmd Command) (*running, error) {
 	}
 	return r, nil
 }
+
+// ErrLeft is the cause of a context whose end is for a command's too, without
+// a word to it.
+var ErrLeft = errors.New("the command was left by ~.")
 
 var errKilled = errors.New("killed")
 
