@@ -88,6 +88,9 @@ func (a *app) machine(ctx context.Context, o *machineOptions, notify func(string
 		return m, fmt.Errorf("%s: %w; '%s' installs what is missing", program, qemu.ErrTool, o.setupCommand())
 	}
 	var err error
+	if m.ProxyCommand, err = proxyCommand(); err != nil {
+		return m, err
+	}
 	if m.Tools, err = qemu.FindTools(); err != nil {
 		return m, fmt.Errorf("%w; '%s' installs what is missing", err, o.setupCommand())
 	}

@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/capsem/capsem-bench/host/session"
@@ -19,6 +17,7 @@ import (
 	"github.com/capsem/capsem-bench/sandbox/remote"
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // vmCommand is everything about VMs but measuring in them.
@@ -29,7 +28,8 @@ func (a *app) vmCommand() *cobra.Command {
 		Args:  atMostArgs(0, "a subcommand"),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(a.vmBuildCommand(), a.vmSetupCommand(), a.vmDoctorCommand(), a.vmExecCommand(), a.vmShellCommand(), a.vmFloorCommand(), a.vmPruneCommand())
+	cmd.AddCommand(a.vmBuildCommand(), a.vmSetupCommand(), a.vmDoctorCommand(), a.vmExecCommand(), a.vmShellCommand(),
+		a.vmListCommand(), a.vmCopyCommand(), a.vmProxyCommand(), a.vmSSHConfigCommand(), a.vmFloorCommand(), a.vmPruneCommand())
 	return cmd
 }
 
@@ -77,31 +77,38 @@ func (a *app) vmExecCommand() *cobra.Command {
 	opt := new(execOptions)
 	cmd := &cobra.Command{
 		Use:   "exec [flags] -- COMMAND [ARGUMENT...]",
-		Short: "Run one command in a fresh VM",
-		Long: `exec boots a VM, runs the command in its workspace as root, and powers it off.
+		Short: "Run one command in a fresh VM, or in one that runs",
+		Long: `exec boots a VM, runs the command in its workspace as root, and powers it off;
+with --vm it runs the command in a VM that another command has booted.
 Standard input, output and error, signals and the exit status are the
 command's; status 3 with a message says that there was no VM to run it in, or
 that it broke down. capsem-bench is in the VM's PATH.`,
 		Example: "  capsem-bench vm exec -- uname -a\n  capsem-bench vm exec --stages -- true\n" +
-			"  tar c . | capsem-bench vm exec -- tar xv",
+			"  tar c . | capsem-bench vm exec -- tar xv\n  capsem-bench vm exec --vm vm1 --terminal -- top",
 		Args: minArgs(1, "a command"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.execInVM(cmd.Context(), opt, shell.Join(args...), false)
+			// The command takes the shell's place, so that signals are its alone.
+			return a.execInVM(cmd.Context(), cmd.Flags(), opt, "exec "+shell.Join(args...))
 		},
 	}
 	opt.flags(cmd)
+	cmd.Flags().BoolVarP(&opt.terminal, "terminal", "t", false, "give the command this terminal")
 	return cmd
 }
 
 func (a *app) vmShellCommand() *cobra.Command {
-	opt := new(execOptions)
+	opt := &execOptions{terminal: true}
 	cmd := &cobra.Command{
-		Use:     "shell",
-		Short:   "Open a shell in a fresh VM",
-		Long:    "shell boots a VM, opens a login shell in it, and powers it off when that ends. ~. at the start of a line ends it at once.",
-		Example: "  capsem-bench vm shell --memory 4096",
+		Use:   "shell",
+		Short: "Open a shell in a fresh VM, or in one that runs",
+		Long: `shell boots a VM, opens a login shell in it, and powers it off when that ends;
+with --vm it opens the shell in a VM that another command has booted, which
+goes on. ~. at the start of a line ends it at once.`,
+		Example: "  capsem-bench vm shell --memory 4096\n  capsem-bench vm shell --vm vm1",
 		Args:    atMostArgs(0, "no arguments"),
-		RunE:    func(cmd *cobra.Command, _ []string) error { return a.execInVM(cmd.Context(), opt, "", true) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.execInVM(cmd.Context(), cmd.Flags(), opt, "")
+		},
 	}
 	opt.flags(cmd)
 	return cmd
@@ -110,23 +117,53 @@ func (a *app) vmShellCommand() *cobra.Command {
 // execOptions are the flags of exec and shell.
 type execOptions struct {
 	machineOptions
-	stages bool
-	out    string
-	tools  bool
+	vm, name string
+	terminal bool
+	stages   bool
+	out      string
+	tools    bool
 }
 
 func (o *execOptions) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
+	f.StringVar(&o.vm, "vm", "", "use the running VM of that `NAME`, see 'capsem-bench vm list'")
+	f.StringVar(&o.name, "name", "", "`NAME` for the fresh VM (default vm1, vm2 and so on)")
 	o.machineOptions.flags(f)
 	f.BoolVar(&o.stages, "stages", false, "print how long each step took")
 	f.StringVar(&o.out, "out", "", "keep the session database in `DIR`, and the text of what capsem-bench measures in the VM")
 	f.BoolVar(&o.tools, "tools", true, "have capsem-bench in the VM")
 }
 
-// execInVM runs one command, or a login shell, in a fresh VM.
-func (a *app) execInVM(ctx context.Context, opt *execOptions, line string, terminal bool) error {
-	if err := opt.check(); err != nil {
+// check also complains about flags for a fresh VM where a running one is used.
+func (o *execOptions) check(f *pflag.FlagSet) (err error) {
+	if o.vm != "" {
+		f.Visit(func(flag *pflag.Flag) {
+			if err == nil && flag.Name != "vm" && flag.Name != "terminal" {
+				err = usage("--%s is for a fresh VM, and --vm names one that runs", flag.Name)
+			}
+		})
 		return err
+	}
+	if o.name != "" {
+		if err := qemu.CheckName(o.name); err != nil {
+			return usage("--name: %w", err)
+		}
+	}
+	return o.machineOptions.check()
+}
+
+// execInVM runs one command, or a login shell, in a VM.
+func (a *app) execInVM(ctx context.Context, f *pflag.FlagSet, opt *execOptions, line string) error {
+	if err := opt.check(f); err != nil {
+		return err
+	}
+	if opt.terminal {
+		if _, _, err := a.terminal(); err != nil {
+			return err
+		}
+	}
+	if opt.vm != "" {
+		return a.execInRunning(ctx, opt, line)
 	}
 	begin := time.Now()
 	p := newProgress(a.term, false)
@@ -137,7 +174,7 @@ func (a *app) execInVM(ctx context.Context, opt *execOptions, line string, termi
 	if err != nil {
 		return unfit(ctx, err)
 	}
-	machine.Begin, machine.OnStage = begin, booting(notify)
+	machine.Name, machine.Begin, machine.OnStage = opt.name, begin, booting(notify)
 	dir, err := scratch.New(scratch.Temp(), "capsem-workspace-")
 	if err != nil {
 		return exit(exitUnfit, err)
@@ -154,7 +191,7 @@ func (a *app) execInVM(ctx context.Context, opt *execOptions, line string, termi
 	}
 	closeProgress()
 	texts := newGuestTexts(ctx, v, opt.out)
-	status, err := a.execCommand(ctx, v, line, terminal)
+	status, err := a.execCommand(ctx, v.Exec, line, opt.terminal)
 	stages := v.Machine().Stages()
 	stages.Mark("command")
 	if err == nil {
@@ -166,11 +203,18 @@ func (a *app) execInVM(ctx context.Context, opt *execOptions, line string, termi
 	if opt.stages {
 		stages.Write(a.stderr)
 	}
+	return commandEnd(ctx, status, err)
+}
+
+// commandEnd is how a command in a VM went: its own status, if it came to one.
+func commandEnd(ctx context.Context, status int, err error) error {
 	switch {
-	case ctx.Err() != nil:
+	case errors.Is(err, remote.ErrLeft):
+		return exit(exitInterrupted, err)
+	case err != nil && ctx.Err() != nil:
 		return &exitError{exitInterrupted, errors.New("interrupted")}
 	case err != nil:
-		return exit(exitUnfit, err)
+		return unfit(ctx, err)
 	case status != 0:
 		return &exitError{status, nil}
 	}
@@ -191,33 +235,6 @@ func (a *app) guestPrograms(ctx context.Context, opt *execOptions, notify func(s
 	}
 	machine.Programs = map[string]string{"capsem-bench": command}
 	return machine, guest, nil
-}
-
-// execCommand runs the command with our standard streams, or a shell on our
-// terminal. Signals are the command's while it runs; the context, which the
-// same signals end, is for before and after.
-func (a *app) execCommand(ctx context.Context, v *sandbox.VM, line string, terminal bool) (int, error) {
-	cmd := remote.Command{Line: line, Stdin: a.stdin, Stdout: a.stdout, Stderr: a.stderr}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	if terminal {
-		in, okIn := a.stdin.(*os.File)
-		out, okOut := a.stdout.(*os.File)
-		if !okIn || !okOut {
-			return 0, usage("vm shell needs a terminal; 'capsem-bench vm exec' does not")
-		}
-		t, restore, err := remote.OpenTerminal(in, out)
-		if err != nil {
-			return 0, usage("vm shell needs a terminal (%v); 'capsem-bench vm exec' does not", err)
-		}
-		defer restore()
-		cmd.Terminal, cmd.Stdin = t, remote.Escape(in, cancel)
-	}
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
-	defer signal.Stop(signals)
-	cmd.Signals = signals
-	return v.Exec(ctx, cmd)
 }
 
 // execSession makes a session database in a new directory, if one is wanted.
