@@ -127,6 +127,6 @@ func TestAttachTerminalEscape(t *testing.T) {
 	s.keys(t, "\r~.")
 	assert.Equal(t, exitInterrupted, wait())
 	assert.Less(t, time.Since(begin), execGrace)
-	s.await(t, "capsem-bench: the command was left by ~.\r\n")
+	s.await(t, "capsem-bench: ~. left the command\r\n")
 	assert.Equal(t, before, s.mode(t))
 }

@@ -126,7 +126,7 @@ func (c *Client) open(cmd Command) (*running, error) {
 
 // ErrLeft is the cause of a context whose end is for a command's too, without
 // a word to it.
-var ErrLeft = errors.New("the command was left by ~.")
+var ErrLeft = errors.New("~. left the command")
 
 var errKilled = errors.New("killed")
 
