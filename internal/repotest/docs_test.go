@@ -115,6 +115,7 @@ func TestReadmeCommands(t *testing.T) {
 			case strings.HasPrefix(line, "./capsem-bench.test "): // internal/guesttest runs it
 			case strings.HasPrefix(line, "go tool benchstat "): // so it does this
 			case strings.HasPrefix(line, `ssh -F "$(go run ./cmd/capsem-bench vm ssh-config `): // and the tests of the command this
+			case strings.HasPrefix(line, `ssh -o ProxyCommand="go run ./cmd/capsem-bench vm proxy `): // and this
 			default:
 				assert.Fail(t, "a command that no test knows", line)
 			}
