@@ -195,6 +195,9 @@ func (p *reader) text(line []byte) error {
 // the bare name that -test.v prints, or a torn line.
 func (p *reader) result(line []byte) error {
 	name, rest := field(line)
+	if end := bytes.TrimLeft(rest, " \t"); bytes.HasPrefix(end, []byte("--- ")) {
+		return p.other(end) // a round after the first that failed
+	}
 	first, rest := field(rest)
 	if len(first) == 0 {
 		return nil // a name alone: -test.v, or testing was interrupted

@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -65,4 +66,18 @@ BenchmarkThroughput 1 100 ns/op
 			}
 		})
 	}
+}
+
+// testing puts the failure of a round after the first behind the name that it
+// printed before the round. That line is whole.
+func TestFailureOfALaterRound(t *testing.T) {
+	const op = "BenchmarkDisk/op=seq_write/size=256MiB-2"
+	text := op + "  \t1\t100 ns/op\n" + strings.Repeat(op+"  \t--- FAIL: "+op+"\n    bench.go:1: no room\n", 3)
+	rep, err := Read(strings.NewReader(text), "text")
+	require.NoError(t, err)
+	assert.NotContains(t, fmt.Sprint(rep.Warnings), "torn")
+	res := rep.Find("disk/seq_write")
+	require.NotNil(t, res)
+	assert.Equal(t, record.Failed, res.Status)
+	assert.Equal(t, 1, res.Rounds)
 }
