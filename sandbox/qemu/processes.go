@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/capsem/capsem-bench/internal/scratch"
@@ -76,6 +77,9 @@ func (vm *VM) startQEMU(initrd string) error {
 	return nil
 }
 
+// peace is how long the end of a device is taken for a consequence of QEMU's.
+const peace = 2 * time.Second
+
 // run starts one process of the machine. When any of them ends, the machine
 // has ended.
 func (vm *VM) run(name string, cmd *exec.Cmd) error {
@@ -100,6 +104,12 @@ func (vm *VM) run(name string, cmd *exec.Cmd) error {
 	go func() {
 		c.err = <-ended
 		close(c.done)
+		if c.err == nil && !strings.HasPrefix(name, "qemu-") {
+			select { // a device ends in peace when QEMU has ended, which is the cause then
+			case <-vm.ended:
+			case <-time.After(peace):
+			}
+		}
 		vm.downOnce.Do(func() {
 			vm.cause = describeEnd(c, said)
 			close(vm.ended)
