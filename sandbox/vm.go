@@ -204,8 +204,9 @@ func (v *VM) Exec(ctx context.Context, cmd remote.Command) (int, error) {
 func (v *VM) Explain(err error) error { return v.machine.Explain(err) }
 
 // explainWait is how long a broken connection waits for the reason: the end
-// of QEMU is known a moment after the end of its sockets.
-const explainWait = time.Second
+// of QEMU is known a moment after the end of its sockets, on a busy machine a
+// longer one.
+const explainWait = 5 * time.Second
 
 // explain adds what is known of the machine to an error of a connection.
 func (v *VM) explain(err error) error {

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -19,7 +18,7 @@ func hostile(t *testing.T, act string, args ...string) (tr *vmTrial, status int)
 	t.Helper()
 	limit := "5m"
 	if act == "mute" {
-		limit = "10s"
+		limit = "20s"
 	}
 	tr = newVMTrial(t, "CAPSEM_BENCH_HOSTILE="+act, "CAPSEM_BENCH_TIMEOUT="+limit,
 		"CAPSEM_BENCH_TEST="+build(t, "hostile", "build", "./testdata/hostile"))
@@ -93,10 +92,8 @@ func TestVMPanicsMidBenchmark(t *testing.T) {
 // A guest binary that says nothing, and does not heed an interrupt, is killed.
 func TestVMIsMute(t *testing.T) {
 	t.Parallel()
-	begin := time.Now()
 	tr, status := hostile(t, "mute")
 	assert.Equal(t, exitUnfit, status)
-	assert.Contains(t, tr.stderr.String(), "capsem-bench: the guest printed nothing for 30s and was ended")
-	assert.Less(t, time.Since(begin), 5*time.Minute)
+	assert.Contains(t, tr.stderr.String(), "capsem-bench: the guest printed nothing for 50s and was ended")
 	assert.Equal(t, 1, strings.Count(tr.stderr.String(), "the console's last lines"))
 }

@@ -69,10 +69,9 @@ func TestVMInterruptStopped(t *testing.T) {
 	tr.measure(t, "-v", "--count", "500", "disk")
 	tr.awaitText(t, start("Disk/op=seq_write/size=16MiB"))
 	tr.kill(t, "qemu-system", syscall.SIGSTOP)
-	begin := time.Now()
 	tr.interrupt(t)
 	assert.Equal(t, exitInterrupted, tr.wait(t), tr.stderr.String())
-	assert.Less(t, time.Since(begin), time.Minute)
+	assert.NotContains(t, tr.stderr.String(), "no longer answers", "it was waited for")
 	assert.Contains(t, tr.document(t).Additions.Missing, "disk/rand_read_4k")
 	tr.kept(t)
 }

@@ -123,7 +123,7 @@ func relay(ln net.Listener, socket string) {
 }
 
 func dialPatiently(socket string) (c *net.UnixConn, err error) {
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(3 * time.Minute); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if c, err = net.DialUnix("unix", nil, &net.UnixAddr{Name: socket, Net: "unix"}); err == nil {
 			break
 		}

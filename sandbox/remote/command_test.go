@@ -221,7 +221,7 @@ func TestSilentGuest(t *testing.T) {
 		stalled = &stallConn{Conn: c, stall: make(chan struct{}), closed: make(chan struct{})}
 		return stalled, err
 	}
-	g.Silence = 300 * time.Millisecond
+	g.Silence = time.Second
 	c := g.connect(t)
 	var out buffer
 	done := make(chan error, 1)
