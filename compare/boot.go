@@ -77,11 +77,25 @@ func ParseBoots(data []byte, name string) (boots []Boot, notes []string, err err
 			return nil, nil, err
 		}
 		boots = append(boots, boot)
+		notes = append(notes, complaints(boot.Report)...)
 		if n := bytes.Count(text, []byte(record.Prefix+`{"type":"run"`)); n > 1 {
 			notes = append(notes, fmt.Sprintf("%s: %d runs in one text count as one boot; one file a boot tells them apart", part, n))
 		}
 	}
 	return boots, notes, nil
+}
+
+// complaints are the first few lines that the reader could not use, with their
+// places.
+func complaints(rep *convert.Report) (out []string) {
+	const most = 3
+	for _, w := range rep.Warnings[:min(most, len(rep.Warnings))] {
+		out = append(out, w.String())
+	}
+	if n := len(rep.Warnings) + rep.Dropped - len(out); n > 0 {
+		out = append(out, fmt.Sprintf("%s: %d more such lines; 'capsem-bench convert' shows them", rep.Name, n))
+	}
+	return out
 }
 
 // readBoot reads one boot with the given reader of package convert.

@@ -213,21 +213,23 @@ func (g *gate) regressions() {
 		g.plan("measure both builds with 'capsem-bench ab', which interleaves their boots")
 		return
 	}
+	var slower []string
 	for _, f := range g.c.Judged() {
 		switch {
 		case f.Mute != nil || f.Open:
 		case f.Outcome == Regressed && g.convicts(f):
 			g.d.Regressions = append(g.d.Regressions, f)
-			g.block = append(g.block, f.Sentence())
+			slower = append(slower, f.Sentence())
 		case f.Outcome == Regressed || g.nominated(f):
 			f.Outcome = Untold
 			g.cannot("suspect: %s", f.Sentence())
 			g.plan("measure both builds with 'capsem-bench ab', which interleaves their boots")
 		}
 	}
-	if m := g.c.Machine; m != nil && m.Slower && len(g.block) > 1 {
-		g.block = []string{m.String() + "; as the boots were interleaved, it is the build or its VM, not the machine"}
+	if m := g.c.Machine; m != nil && m.Slower && len(slower) > 1 && g.c.sweeping() {
+		slower = []string{fmt.Sprintf("%s, %d of them beyond chance; %s", m, len(slower), g.c.blame())}
 	}
+	g.block = append(g.block, slower...)
 }
 
 // convicts reports whether a slowdown may be held against the build.
@@ -293,5 +295,5 @@ func (m *Movement) String() string {
 	if m.Slower {
 		way = "slower"
 	}
-	return fmt.Sprintf("%d of %d metrics of all categories are more than 3 %% %s (median %s)", m.Moved, m.Ops, way, percent(m.Median))
+	return fmt.Sprintf("%d of %d metrics of all categories are more than 3 %% %s (%s in the median)", m.Moved, m.Ops, way, slowdown(math.Log1p(m.Median)))
 }

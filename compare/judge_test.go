@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/capsem/capsem-bench/internal/boottest"
@@ -338,7 +339,35 @@ func TestMachine(t *testing.T) {
 	require.NotNil(t, c.Machine)
 	d = Gate(c)
 	assert.Equal(t, Block, d.Status, d.Reasons)
-	assert.Len(t, d.Reasons, 1)
+	require.Len(t, d.Reasons, 1)
+	assert.Regexp(t, `metrics of all categories are more than 3 % slower .*, \d\d of them beyond chance; .*not the machine`, d.Reasons[0])
+
+	// What fails is not lost in it.
+	m = slowed(10, slow)
+	m.Edit = func(b *boottest.Boot) {
+		if b.Side == boottest.Cand {
+			b.Fail("http/get", "it broke")
+		}
+	}
+	d = Gate(judged(t, m, Options{}, 16))
+	assert.Contains(t, fmt.Sprint(d.Reasons), "http/get req/s: failed: new failed: it broke")
+
+	// Where few stand out of a movement of all, they are named.
+	small := make(map[string]float64)
+	for id := range slow {
+		small[id] = 0.04
+	}
+	small["snapshot/10/list"] = 0.5
+	c = judged(t, slowed(10, small), Options{}, 16)
+	require.NotNil(t, c.Machine)
+	d = Gate(c)
+	assert.Equal(t, Block, d.Status)
+	require.Len(t, d.Regressions, 1, d.Reasons)
+	assert.Regexp(t, `^snapshot/10/list: \+4\d\.\d % ns/op, 95 %`, d.Reasons[0])
+	var out strings.Builder
+	require.NoError(t, WriteText(&out, c, d, TextOptions{}))
+	assert.Contains(t, out.String(), "as the boots were interleaved, it is the build")
+	assert.Regexp(t, `(?m)^10/list .* slower `, out.String())
 
 	// One category is a finding.
 	for id := range slow {

@@ -37,7 +37,7 @@ func WriteMarkdown(w io.Writer, c *Comparison, d *Decision, all bool) error {
 		markdownCategory(bw, c, cat, all)
 	}
 	if c.anyFound() {
-		bw.WriteString("\nfinds: the smallest slowdown that these boots show with 80 % power; [ ]: 95 % interval\n")
+		bw.WriteString("\n" + escape(legend) + "\n")
 	}
 	return bw.Flush()
 }

@@ -54,3 +54,22 @@ func movement(findings []*Finding) *Movement {
 	}
 	return nil
 }
+
+// sweeping reports whether the movement is to be told in place of its metrics:
+// where the order of the boots does not tell the build from the machine, and
+// where most metrics are found to have moved one by one.
+func (c *Comparison) sweeping() bool {
+	switch {
+	case c.Machine == nil:
+		return false
+	case c.Order.Interleaving != Interleaved:
+		return true
+	}
+	found := 0
+	for _, f := range c.Judged() {
+		if f.worse && c.Machine.Slower || f.better && !c.Machine.Slower {
+			found++
+		}
+	}
+	return float64(found) > movedShare*float64(c.Machine.Ops)
+}

@@ -51,7 +51,11 @@ func orderOf(old, new []Boot) Order {
 		if i > 0 {
 			switch prev := all[i-1]; {
 			case prev.slot == p.slot:
-				return Order{Unproven, fmt.Sprintf("%s and %s both say they are boot %d", prev.name, p.name, p.slot)}
+				apart := ""
+				if prev.side != p.side {
+					apart = ": the sides were measured apart"
+				}
+				return Order{Unproven, fmt.Sprintf("%s and %s both say they are boot %d%s", prev.name, p.name, p.slot, apart)}
 			case prev.time > p.time:
 				return Order{Unproven, fmt.Sprintf("%s is boot %d and began before boot %d", p.name, p.slot, prev.slot)}
 			}

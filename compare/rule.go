@@ -50,7 +50,7 @@ type UnderpoweredError struct {
 }
 
 func (e *UnderpoweredError) Error() string {
-	return fmt.Sprintf("underpowered: %d boots a side cannot convict one of %d ops; needs %d boots a side", e.Boots, e.Ops, e.Need)
+	return fmt.Sprintf("underpowered: %s a side cannot convict one of %d ops; needs %d boots a side", plural(e.Boots, "boot"), e.Ops, e.Need)
 }
 
 // CanFire reports nil when the planned boots can reject the hypothesis for

@@ -49,7 +49,7 @@ func WriteText(w io.Writer, c *Comparison, d *Decision, opt TextOptions) error {
 			writeCategory(bw, c, cat, opt)
 		}
 		if c.anyFound() {
-			line("\nfinds: the smallest slowdown that these boots show with 80 % power; [ ]: 95 % interval", "  ")
+			line("\n"+legend, "  ")
 		}
 	}
 	if d != nil {
@@ -63,11 +63,14 @@ func WriteText(w io.Writer, c *Comparison, d *Decision, opt TextOptions) error {
 
 // moved reports whether the movement of everything is told in place of all
 // ops. A comparison by force says in every line that it is one.
-func (c *Comparison) moved(all bool) bool { return c.Machine != nil && !all && !c.Forced }
+func (c *Comparison) moved(all bool) bool { return c.sweeping() && !all && !c.Forced }
 
 func (c *Comparison) anyFound() bool {
 	return slices.ContainsFunc(c.Judged(), func(f *Finding) bool { return findsCell(f) != "-" })
 }
+
+// legend says what the columns are.
+const legend = "change: the median over all pairs of an old and a new boot, in brackets its 95 % interval; finds: the smallest slowdown that these boots show with 80 % power"
 
 // lines are a decision in words.
 func (d *Decision) lines() []string {

@@ -42,6 +42,9 @@ func (o Order) words() string {
 
 // blame says what a movement of everything comes from.
 func (c *Comparison) blame() string {
+	if c.Refused() != nil {
+		return "the sides are not comparable, so this says nothing about the build"
+	}
 	if c.Order.Interleaving == Interleaved {
 		return "as the boots were interleaved, it is the build or its VM as a whole, not the machine"
 	}
@@ -72,7 +75,7 @@ func (c *Comparison) byCategory() []string {
 			}
 		}
 		if len(shifts) > 0 {
-			out = append(out, fmt.Sprintf("%s: %s, median slowdown %s", title(cat), plural(len(shifts), "metric"), percent(math.Expm1(median(shifts)))))
+			out = append(out, fmt.Sprintf("%s: %s, %s in the median", title(cat), plural(len(shifts), "metric"), slowdown(median(shifts))))
 		}
 	}
 	for _, f := range c.Judged() { // what has no values did not move
@@ -81,6 +84,18 @@ func (c *Comparison) byCategory() []string {
 		}
 	}
 	return out
+}
+
+// slowdown says a shift in words.
+func slowdown(shift float64) string {
+	text := percent(math.Expm1(shift))
+	switch {
+	case strings.HasPrefix(text, "×"):
+		return text + " the time"
+	case strings.HasPrefix(text, "-"):
+		return text[1:] + " less time"
+	}
+	return strings.TrimPrefix(text, "+") + " more time"
 }
 
 func median(v []float64) float64 { m, _ := medianMAD(v); return m }

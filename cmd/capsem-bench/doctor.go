@@ -67,7 +67,9 @@ func writeChecks(w io.Writer, r *fit.Report, width int) error {
 	for _, c := range r.Checks {
 		t.AppendRow(table.Row{c.Name, string(c.State), clean(c.Value)})
 		if c.Advice != "" {
-			b.WriteString(strings.TrimRight(text.WrapSoft(c.Name+": "+clean(c.Advice), width-1), " ") + "\n")
+			for l := range strings.SplitSeq(text.WrapSoft(c.Name+": "+clean(c.Advice), width-1), "\n") {
+				b.WriteString(strings.TrimRight(l, " ") + "\n")
+			}
 		}
 	}
 	_, err := fmt.Fprintf(w, "%s\n%s", t.Render(), b.String())

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -122,7 +123,25 @@ func (a *app) loadBoots(files []string) (*compare.Side, error) {
 		side.Boots = append(side.Boots, r.boots...)
 		side.Notes = append(side.Notes, r.notes...)
 	}
+	once(side)
 	return side, nil
+}
+
+// once leaves out boots that are there already, byte for byte: a boot that was
+// given twice is one observation.
+func once(side *compare.Side) {
+	seen := make(map[[sha256.Size]byte]string)
+	var boots []compare.Boot
+	for _, b := range side.Boots {
+		sum := sha256.Sum256(b.Text)
+		if first, ok := seen[sum]; ok {
+			side.Notes = append(side.Notes, fmt.Sprintf("%s is the same boot as %s, and counts once", b.Name, first))
+			continue
+		}
+		seen[sum] = b.Name
+		boots = append(boots, b)
+	}
+	side.Boots = boots
 }
 
 // loadSides reads both sides. Standard input can be only one of them.
