@@ -45,7 +45,7 @@ gate-check *args:
     go run ./internal/gatecheck {{ args }}
 
 # The gate on this machine's own boots: 40 of one build, split 200 times; then
-# a trial with a slowdown that is there. It takes an hour; just aa snapshot less.
+# trials with slowdowns that are there. It takes an hour; just aa snapshot less.
 [private]
 aa *args: && _ab-test
     go run ./internal/aa {{ args }}
@@ -58,9 +58,12 @@ accuracy *args:
 speed *args:
     go run ./internal/speed {{ args }}
 
-# A real trial of two builds that differ in one delay: that is named, and nothing else.
+# Real trials of two builds that differ in a sleep in the gateway, in a slower
+# proxy, in guest commands built for debugging: that is named, and nothing else.
 _ab-test:
     go run ./internal/aa -delay snapshots_create=200ms
+    go run ./internal/aa -delay proxy=20ms,proxy_mib=10ms
+    go run ./internal/aa -debug
 
 # What the other recipes and the tests need, from the system's packages.
 _setup:

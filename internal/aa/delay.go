@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -16,13 +18,16 @@ import (
 	"github.com/capsem/capsem-bench/internal/delay"
 )
 
-// slowed runs 'ab' with one build on both sides and a delay on the new one. It
-// is one look, of as many boots as it takes to convict with a small boot: one
-// round of every operation.
+// slowed runs 'ab' with one build on both sides, and a new one that has a delay
+// or was built for debugging. It is one look, of as many boots as it takes to
+// convict with a small boot: one round of every operation.
 func slowed(ctx context.Context, o *options, stdout, stderr io.Writer) ([]string, error) {
-	want, err := delayedBy(o.delay)
-	if err != nil {
-		return nil, err
+	want := debugged()
+	if !o.debug {
+		var err error
+		if want, err = delayedBy(o.delay); err != nil {
+			return nil, err
+		}
 	}
 	done, out, err := outDir(o.out)
 	if err != nil {
@@ -34,9 +39,18 @@ func slowed(ctx context.Context, o *options, stdout, stderr io.Writer) ([]string
 		return nil, err
 	}
 	args := []string{
-		"ab", "--base=.", "--cand=.", "--accept-unfit", "--quiet", "--count=1",
+		"ab", "--base=.", "--accept-unfit", "--quiet", "--count=1",
 		"--looks=" + strconv.Itoa(least()/2), "--format=json", "--out=" + filepath.Join(out, "trial"),
-		"--cand-env=CAPSEM_BENCH_DELAY=" + o.delay,
+	}
+	if o.debug {
+		dir, err := buildDebug(ctx, out)
+		if err != nil {
+			return nil, err
+		}
+		// The detector would wait a second for more at the end of every command.
+		args = append(args, "--cand="+dir, "--cand-env=GORACE=atexit_sleep_ms=0")
+	} else {
+		args = append(args, "--cand=.", "--cand-env=CAPSEM_BENCH_DELAY="+o.delay)
 	}
 	var text bytes.Buffer
 	status, err := call(ctx, &text, stderr, command, append(args, want.measure...)...)
@@ -44,6 +58,33 @@ func slowed(ctx context.Context, o *options, stdout, stderr io.Writer) ([]string
 		return nil, err
 	}
 	return judge(text.Bytes(), status, want, stdout)
+}
+
+// buildDebug makes the directory of a build that has the guest's commands built
+// for debugging, with the race detector in them, and nothing else.
+func buildDebug(ctx context.Context, out string) (string, error) {
+	dir := filepath.Join(out, "debug")
+	cmd := exec.CommandContext(ctx, "go", "build", "-race", "-o", filepath.Join(dir, "capsem-guest"), "github.com/capsem/capsem-bench/cmd/capsem-guest")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=1") // of which the detector's runtime is a part
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building for debugging, which takes a C compiler: %w\n%s", err, text)
+	}
+	return dir, nil
+}
+
+// debugged is what commands built for debugging do: 'snapshots' starts many
+// times more slowly, which is most of a call of the gateway. Where a call does
+// much, its share is small. Requests and downloads do without the commands.
+func debugged() expected {
+	e := expected{measure: []string{string(catalogue.HTTP), string(catalogue.Throughput), string(catalogue.Snapshot)}}
+	for _, op := range catalogue.Select(catalogue.Ops(catalogue.Settings{}), catalogue.Snapshot) {
+		if strings.HasPrefix(op.ID, "snapshot/500/") || op.ID == "snapshot/100/create" {
+			e.slower = append(e.slower, op.ID)
+		} else {
+			e.named = append(e.named, op.ID)
+		}
+	}
+	return e
 }
 
 // expected is what a delay does.
@@ -60,7 +101,7 @@ func delayedBy(spec string) (expected, error) {
 	if err != nil {
 		return expected{}, err
 	}
-	e := expected{measure: []string{string(catalogue.Snapshot)}}
+	e := expected{measure: []string{string(catalogue.HTTP), string(catalogue.Snapshot)}}
 	for _, op := range catalogue.Select(catalogue.Ops(catalogue.Settings{}), catalogue.Snapshot) {
 		what := op.ID[strings.LastIndexByte(op.ID, '/')+1:]
 		if _, ok := delays["snapshots_"+what]; ok {
@@ -75,7 +116,7 @@ func delayedBy(spec string) (expected, error) {
 		}
 	}
 	if e.slower != nil {
-		e.measure = append(e.measure, string(catalogue.HTTP), string(catalogue.Throughput))
+		e.measure = append(e.measure, string(catalogue.Throughput))
 	}
 	if len(e.named) == 0 {
 		return e, fmt.Errorf("-delay %s slows no operation of its own; want such as snapshots_create=200ms or %s=2ms", spec, delay.Proxy)

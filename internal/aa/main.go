@@ -3,12 +3,13 @@
 //
 //	aa [flags] [CATEGORY...]    boots of one build, split into old and new many times
 //	aa -delay snapshots_create=200ms    a trial of 'ab' whose new side has slower snapshots
+//	aa -debug    a trial of 'ab' whose new side has the guest's commands built for debugging
 //
 // The first counts how often the gate stops a build in which nothing changed,
 // and what it says when one operation of the new side is made slower in the
 // texts. The splits share their boots, so their interval is too narrow where
-// the machine itself changed. The second is a slowdown that is really there:
-// it has to be named at every size, and nothing else may be.
+// the machine itself changed. The others are slowdowns that are really there:
+// what is slower has to be named, and nothing else may be.
 //
 // Exit status: 0 as it should be, 1 not, 2 usage, 3 not measured.
 package main
@@ -41,6 +42,7 @@ type options struct {
 	boots, splits, rounds int
 	seed                  uint64
 	delay                 string
+	debug                 bool
 	in, out               string
 	categories            []string
 }
@@ -61,7 +63,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	var wrong []string
-	if o.delay != "" {
+	if o.delay != "" || o.debug {
 		wrong, err = slowed(ctx, o, stdout, stderr)
 	} else {
 		wrong, err = same(ctx, o, stdout, stderr)
@@ -91,6 +93,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	f.IntVar(&o.rounds, "count", 3, "rounds of every operation in a boot")
 	f.Uint64Var(&o.seed, "seed", 1, "of the splits")
 	f.StringVar(&o.delay, "delay", "", "measure a trial of 'ab' with this `DELAY` on the new side instead")
+	f.BoolVar(&o.debug, "debug", false, "measure a trial of 'ab' with guest commands built for debugging on the new side instead")
 	f.StringVar(&o.in, "in", "", "split the boots of `DIR`, measure none")
 	f.StringVar(&o.out, "out", "", "keep what is measured in `DIR`")
 	if err := f.Parse(args); err != nil {
@@ -102,8 +105,10 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 		return nil, fmt.Errorf("-boots %d: want an even number from %d", o.boots, least())
 	case o.splits < 1 || o.rounds < 1:
 		return nil, errors.New("-splits and -count: want at least 1")
-	case o.delay != "" && (o.in != "" || len(o.categories) > 0):
-		return nil, errors.New("-delay chooses what is measured; it takes neither -in nor a category")
+	case o.delay != "" && o.debug:
+		return nil, errors.New("-delay and -debug are two trials")
+	case (o.delay != "" || o.debug) && (o.in != "" || len(o.categories) > 0):
+		return nil, errors.New("-delay and -debug choose what is measured; they take neither -in nor a category")
 	}
 	if _, err := delay.Parse(o.delay); err != nil {
 		return nil, fmt.Errorf("-delay: %w", err)

@@ -63,6 +63,8 @@ func TestUsage(t *testing.T) {
 		{"-splits", "0"},
 		{"-delay", "snapshots_create=x"},
 		{"-delay", "snapshots_create=1ms", "snapshot"},
+		{"-debug", "-delay", "snapshots_create=1ms"},
+		{"-debug", "snapshot"},
 		{"no-such-category"},
 	} {
 		var out, errs bytes.Buffer
@@ -84,11 +86,11 @@ func TestJudge(t *testing.T) {
 	want, err := delayedBy("snapshots_create=busy:200ms")
 	require.NoError(t, err)
 	assert.Equal(t, []string{"snapshot/10/create", "snapshot/100/create", "snapshot/500/create"}, slices.Sorted(slices.Values(want.named)))
-	assert.Equal(t, []string{"snapshot"}, want.measure)
+	assert.Equal(t, []string{"http", "snapshot"}, want.measure)
 	proxy, err := delayedBy("proxy=1ms,proxy_mib=1ms")
 	require.NoError(t, err)
 	assert.Equal(t, []string{"http/get", "throughput/get"}, slices.Sorted(slices.Values(proxy.named)))
-	assert.Equal(t, []string{"snapshot", "http", "throughput"}, proxy.measure)
+	assert.Equal(t, []string{"http", "snapshot", "throughput"}, proxy.measure)
 	_, err = delayedBy("gateway=1ms")
 	require.ErrorContains(t, err, "slows no operation of its own")
 
@@ -117,6 +119,11 @@ func TestJudge(t *testing.T) {
 	wrong, err = judge(doc(`"throughput/get"`), 1, proxy, new(bytes.Buffer))
 	require.NoError(t, err)
 	assert.Equal(t, []string{"http/get was made slower and is not named"}, wrong)
+	wrong, err = judge(doc(all+`, "http/get p95-ns"`), 1, debugged(), new(bytes.Buffer))
+	require.NoError(t, err)
+	assert.Contains(t, wrong, "http/get p95-ns is named and nobody made it slower")
+	assert.Contains(t, wrong, "snapshot/100/list was made slower and is not named")
+	assert.NotContains(t, wrong, "snapshot/500/create was made slower and is not named")
 	_, err = judge([]byte("usage"), 2, want, new(bytes.Buffer))
 	require.ErrorContains(t, err, "status 2 and no comparison")
 }
