@@ -85,7 +85,11 @@ func (a *app) setupStep(ctx context.Context, argv []string, dry bool) error {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = a.stdin, a.stderr, a.stderr
-	if err := cmd.Run(); err != nil {
+	err := cmd.Run()
+	if errors.Is(err, exec.ErrNotFound) {
+		return exit(exitUnfit, fmt.Errorf("%w; 'capsem-bench vm setup --dry-run' prints what has to be run as root", err))
+	}
+	if err != nil {
 		return unfit(ctx, fmt.Errorf("%s: %w", strings.Join(argv, " "), err))
 	}
 	return nil

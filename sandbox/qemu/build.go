@@ -163,6 +163,9 @@ const scratchPrefix = "capsem-image-"
 func (o BuildOptions) checkTools() error {
 	var missing []string
 	tools := []string{"apt-get", "dpkg-deb", "mmdebstrap", "mksquashfs"}
+	if os.Geteuid() != 0 {
+		tools = append(tools, userNamespaces)
+	}
 	if o.Profile == Full {
 		tools = append(tools, "npm")
 	}

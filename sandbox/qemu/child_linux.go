@@ -31,15 +31,6 @@ func start(cmd *exec.Cmd) (<-chan error, error) {
 	return ended, <-started
 }
 
-// asRoot maps the user to root in a user namespace of the child's own.
-func asRoot(cmd *exec.Cmd, uid, gid int) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: uid, Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: gid, Size: 1}},
-	}
-}
-
 // stopGrace is what a command gets to clean up after itself: mmdebstrap
 // removes a tree of 200 MB.
 const stopGrace = 20 * time.Second

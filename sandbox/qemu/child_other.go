@@ -11,8 +11,6 @@ var errNotLinux = errors.New("virtual machines of this kind need a Linux host")
 
 func start(*exec.Cmd) (<-chan error, error) { return nil, errNotLinux }
 
-func asRoot(*exec.Cmd, int, int) {}
-
 func stopGroup(int, <-chan error) {}
 
 func killGroup(int) {}

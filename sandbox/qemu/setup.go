@@ -16,6 +16,10 @@ type Requirement struct {
 	Package string // of Debian
 }
 
+// userNamespaces is the program by which mmdebstrap works without root, with
+// the user's range in /etc/subuid.
+const userNamespaces = "newuidmap"
+
 // Requirements are the programs that VMs need on this machine.
 func Requirements(profile Profile, arch Arch) []Requirement {
 	emulator := Requirement{Program: Config{Arch: arch}.Program(), Package: "qemu-system-x86"}
@@ -27,6 +31,9 @@ func Requirements(profile Profile, arch Arch) []Requirement {
 		{Program: "mmdebstrap", Package: "mmdebstrap"},
 		{Program: "mksquashfs", Package: "squashfs-tools"},
 		{Program: "dpkg-deb", Package: "dpkg"},
+	}
+	if os.Geteuid() != 0 {
+		list = append(list, Requirement{Program: userNamespaces, Package: "uidmap"})
 	}
 	if profile == Full {
 		list = append(list, Requirement{Program: "npm", Package: "npm"})

@@ -55,7 +55,7 @@ func findVirtiofsd() (string, error) {
 
 // isOldVirtiofsd tells QEMU's own daemon, in C, from the later one in Rust.
 func isOldVirtiofsd(path string) bool {
-	out, err := exec.Command(path, "--version").CombinedOutput()
+	out, err := asRoot(path, "--version").CombinedOutput()
 	return err == nil && strings.Contains(string(out), "QEMU")
 }
 
@@ -92,15 +92,21 @@ func CacheDir() (string, error) {
 // and attributes are not cached. The older daemon can cache pages without
 // them; the later one caches both or neither.
 func (t Tools) virtiofsd(socket, dir string) *exec.Cmd {
-	var cmd *exec.Cmd
 	if t.oldVirtiofsd {
-		cmd = exec.Command(t.Virtiofsd, "-f", "--socket-path="+socket, "-o", "log_level=warn,sandbox=chroot,cache=auto,timeout=0,source="+dir)
-	} else {
-		cmd = exec.Command(t.Virtiofsd, "--socket-path="+socket, "--shared-dir="+dir,
-			"--log-level=warn", "--sandbox=chroot", "--cache=never")
+		return asRoot(t.Virtiofsd, "--socket-path="+socket, "-f",
+			"-o", "log_level=warn,sandbox=chroot,cache=auto,timeout=0,source="+dir)
 	}
+	return asRoot(t.Virtiofsd, "--socket-path="+socket, "--shared-dir="+dir, "--log-level=warn", "--sandbox=chroot", "--cache=never")
+}
+
+// asRoot is a command that is root, if need be in namespaces of its own: there
+// the user is root, other owners of files are of the user's range in
+// /etc/subuid, and /run, where the older virtiofsd has its process id, is empty.
+func asRoot(args ...string) *exec.Cmd {
 	if os.Geteuid() != 0 {
-		asRoot(cmd, os.Getuid(), os.Getgid())
+		args = append([]string{
+			"unshare", "--user", "--map-root-user", "--map-auto", "--mount", "sh", "-c", `mount -t tmpfs none /run && exec "$@"`, "sh",
+		}, args...)
 	}
-	return cmd
+	return exec.Command(args[0], args[1:]...)
 }
