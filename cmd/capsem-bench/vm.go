@@ -18,6 +18,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"golang.org/x/sync/errgroup"
 )
 
 // vmCommand is everything about VMs but measuring in them.
@@ -221,20 +222,29 @@ func commandEnd(ctx context.Context, status int, err error) error {
 	return nil
 }
 
-// guestPrograms is the machine with capsem-bench in it.
+// guestPrograms is the machine with capsem-bench in it. What has to be built
+// is built at once, which takes little longer than one program does.
 func (a *app) guestPrograms(ctx context.Context, opt *execOptions, notify func(string)) (machine qemu.Options, guest string, err error) {
-	if machine, err = a.machine(ctx, &opt.machineOptions, notify); err != nil || !opt.tools {
-		return machine, "", err
+	var command string
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) {
+		machine, err = a.machine(ctx, &opt.machineOptions, notify)
+		return err
+	})
+	if opt.tools {
+		g.Go(func() (err error) {
+			guest, err = sandbox.GuestBinary().For(opt.arch).Find(ctx, notify)
+			return err
+		})
+		g.Go(func() (err error) {
+			command, err = sandbox.GuestCommand().For(opt.arch).Find(ctx, notify)
+			return err
+		})
 	}
-	if guest, err = sandbox.GuestBinary().For(opt.arch).Find(ctx, notify); err != nil {
-		return machine, "", err
+	if err = g.Wait(); err == nil && opt.tools {
+		machine.Programs = map[string]string{"capsem-bench": command}
 	}
-	command, err := sandbox.GuestCommand().For(opt.arch).Find(ctx, notify)
-	if err != nil {
-		return machine, "", err
-	}
-	machine.Programs = map[string]string{"capsem-bench": command}
-	return machine, guest, nil
+	return machine, guest, err
 }
 
 // execSession makes a session database in a new directory, if one is wanted.
