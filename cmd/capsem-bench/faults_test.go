@@ -164,7 +164,7 @@ func TestInterrupt(t *testing.T) {
 		{"http throughput", start("HTTP/n=1000000/c=4"), "http/get", syscall.SIGINT, "throughput/get"},
 		{"throughput startup", start("Throughput"), "throughput/get", syscall.SIGINT, "startup/python3"},
 		{"snapshot", start("Snapshot/files=10/op=create"), "snapshot/10/create", syscall.SIGINT, "snapshot/500/delete"},
-		{"rootfs startup", start("Startup/cli=python3"), "startup/python3", syscall.SIGTERM, "startup/node"},
+		{"startup", start("Startup/cli=python3"), "startup/python3", syscall.SIGTERM, "startup/node"},
 	} {
 		t.Run(tt.id, func(t *testing.T) {
 			tr := newTrial(t, "CAPSEM_BENCH_HTTP_N=1000000", "CAPSEM_BENCH_HTTP_C=4")

@@ -82,6 +82,7 @@ func TestVMSnapshotSplit(t *testing.T) {
 
 // The host is asked to drop its caches before whatever is read cold.
 func TestVMHostCaches(t *testing.T) {
+	t.Parallel() // with those that wait for nothing to happen
 	dir := t.TempDir()
 	inVMs(t, dir, "run", "--sandbox", "qemu", "--accel", "tcg", "--out", "out", "disk", "rootfs")
 	rep := readText(t, filepath.Join(dir, "out", textName))

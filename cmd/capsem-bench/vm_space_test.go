@@ -14,6 +14,7 @@ import (
 // and as much in the snapshot, and 500 do not fit at all. The rest is
 // measured, and nothing stays behind on the disk.
 func TestVMWorkspaceFull(t *testing.T) {
+	t.Parallel() // with those that wait for nothing to happen
 	dir := smallDisk(t, 704<<10)
 	tr := newVMTrial(t)
 	out := filepath.Join(dir, "out")
