@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -128,18 +127,16 @@ func (a *app) loadBoots(files []string) (*compare.Side, error) {
 }
 
 // once leaves out boots that are there already, byte for byte: a boot that was
-// given twice is one observation.
+// given twice is one observation. Two boots differ in their first lines.
 func once(side *compare.Side) {
-	seen := make(map[[sha256.Size]byte]string)
-	var boots []compare.Boot
+	boots := side.Boots[:0]
 	for _, b := range side.Boots {
-		sum := sha256.Sum256(b.Text)
-		if first, ok := seen[sum]; ok {
-			side.Notes = append(side.Notes, fmt.Sprintf("%s is the same boot as %s, and counts once", b.Name, first))
+		twin := slices.IndexFunc(boots, func(first compare.Boot) bool { return bytes.Equal(first.Text, b.Text) })
+		if twin < 0 {
+			boots = append(boots, b)
 			continue
 		}
-		seen[sum] = b.Name
-		boots = append(boots, b)
+		side.Notes = append(side.Notes, fmt.Sprintf("%s is the same boot as %s, and counts once", b.Name, boots[twin].Name))
 	}
 	side.Boots = boots
 }
