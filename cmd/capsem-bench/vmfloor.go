@@ -151,9 +151,9 @@ func (t *floorTimes) table(machine qemu.Options) string {
 	w.SetStyle(table.StyleLight)
 	w.Style().Format.Header = text.FormatDefault
 	w.Style().Format.Footer = text.FormatDefault
-	cache := "cold cache"
+	cache := "cold"
 	if !t.cold {
-		cache = "warm cache"
+		cache = "warm"
 	}
 	w.SetTitle("vm exec -- true, %s, %s, %s, medians of %d", machine.Image.Arch, machine.Accel, cache, len(t.exec))
 	w.AppendHeader(table.Row{"stage", "median", "least", "most"})
