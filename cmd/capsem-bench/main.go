@@ -140,7 +140,7 @@ func atMostArgs(n int, what string) cobra.PositionalArgs {
 func minArgs(n int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) < n {
-			return usage("%s: want %s, as in 'capsem-bench %s'", cmd.Name(), what, cmd.Use)
+			return usage("%s: want %s, as in '%s'", cmd.Name(), what, strings.TrimSuffix(cmd.UseLine(), " [flags]"))
 		}
 		return nil
 	}
@@ -149,7 +149,7 @@ func minArgs(n int, what string) cobra.PositionalArgs {
 func oneArg(what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != 1 {
-			return usage("%s: want %s, as in 'capsem-bench %s'", cmd.Name(), what, cmd.Use)
+			return usage("%s: want %s, as in '%s'", cmd.Name(), what, strings.TrimSuffix(cmd.UseLine(), " [flags]"))
 		}
 		return nil
 	}

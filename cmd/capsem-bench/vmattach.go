@@ -27,7 +27,7 @@ func (a *app) vmListCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "list",
 		Short:   "List the VMs that run",
-		Long:    "list shows the VMs that commands of this user have booted and that have not ended yet: those of vm exec, vm shell and run --sandbox qemu.",
+		Long:    "list shows the VMs that commands of this user have booted and that have not\nended yet: those of vm exec, vm shell and run --sandbox qemu.",
 		Example: "  capsem-bench vm list\n  capsem-bench vm list --json",
 		Args:    atMostArgs(0, "no arguments"),
 		RunE: func(*cobra.Command, []string) error {
@@ -172,9 +172,9 @@ func (a *app) vmProxyCommand() *cobra.Command {
 		Short: "Connect standard input and output to a running VM's SSH server",
 		Long: `proxy is for the ProxyCommand of ssh, scp, sftp, rsync and whatever else uses
 ssh. 'capsem-bench vm ssh-config' has a configuration with it, and with the
-VM's key and host key.`,
+VM's key and host key, from the DIRECTORY that 'capsem-bench vm list' shows.`,
 		Example: "  ssh -F \"$(capsem-bench vm ssh-config vm1)\" vm1\n" +
-			"  ssh -o ProxyCommand='capsem-bench vm proxy %h' -i KEY root@vm1",
+			"  ssh -o ProxyCommand='capsem-bench vm proxy %h' -i DIRECTORY/key -o UserKnownHostsFile=DIRECTORY/known_hosts root@vm1",
 		Args: oneArg("the name of a VM"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r, err := findVM(args[0])
