@@ -41,13 +41,9 @@ func collect(old, new []Boot) []*opBoots {
 			}
 		}
 	}
-	place := make(map[string]int)
-	for i, op := range catalogue.Ops(catalogue.Settings{}) {
-		place[op.ID] = i - 1000
-	}
 	slices.SortFunc(ops, func(a, b *opBoots) int {
 		return cmp.Or(cmp.Compare(categoryPlace(a.category), categoryPlace(b.category)),
-			cmp.Compare(place[a.key], place[b.key]), strings.Compare(a.key, b.key))
+			cmp.Compare(catalogue.Place(a.key), catalogue.Place(b.key)), strings.Compare(a.key, b.key))
 	})
 	return ops
 }
@@ -295,8 +291,7 @@ func (j *judge) judgement(f *Finding, op *opBoots) {
 		return
 	}
 	f.strata = j.split(f)
-	f.Shift = Shift(f.strata)
-	f.Lo, f.Hi = j.rk.Interval(f.strata, 0.95)
+	f.Shift, f.Lo, f.Hi = j.rk.Interval(f.strata, 0.95)
 	if f.Judged == ByClock {
 		f.Smallest = math.Max(f.Budget, math.Abs(delta/f.Old.Median))
 		return

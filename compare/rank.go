@@ -73,44 +73,44 @@ type stage struct {
 	tied  bool
 }
 
+// rank merges both sides, Old moved by shift.
 func rank(s Stratum, shift float64) stage {
-	type obs struct {
-		v   float64
-		new bool
+	old, new := ascending(s.Old), ascending(s.New)
+	for i := range old {
+		old[i] += shift
 	}
-	all := make([]obs, 0, len(s.Old)+len(s.New))
-	for _, v := range s.Old {
-		all = append(all, obs{v + shift, false})
-	}
-	for _, v := range s.New {
-		all = append(all, obs{v, true})
-	}
-	slices.SortFunc(all, func(a, b obs) int {
-		switch {
-		case a.v < b.v:
-			return -1
-		case a.v > b.v:
-			return 1
+	st := stage{ranks: make([]int64, 0, len(old)+len(new)), n: len(new)}
+	for len(old)+len(new) > 0 {
+		var least float64
+		if len(new) == 0 || len(old) > 0 && old[0] < new[0] {
+			least = old[0]
+		} else {
+			least = new[0]
 		}
-		return 0
-	})
-	st := stage{ranks: make([]int64, len(all)), n: len(s.New)}
-	for i := 0; i < len(all); {
-		j := i + 1
-		for j < len(all) && all[j].v == all[i].v {
-			j++
+		o, n := upTo(old, least), upTo(new, least)
+		old, new = old[o:], new[n:]
+		mid := int64(2*len(st.ranks) + o + n + 1) // twice the mean of their ranks
+		for range o + n {
+			st.ranks = append(st.ranks, mid)
 		}
-		mid := int64(i + 1 + j) // twice the mean of ranks i+1..j
-		for k := i; k < j; k++ {
-			st.ranks[k] = mid
-			if all[k].new {
-				st.sum += mid
-			}
-		}
-		st.tied = st.tied || j > i+1
-		i = j
+		st.sum += mid * int64(n)
+		st.tied = st.tied || o+n > 1
 	}
 	return st
+}
+
+// upTo returns how many of the ascending values are not above v.
+func upTo(values []float64, v float64) (n int) {
+	for n < len(values) && !(values[n] > v) {
+		n++
+	}
+	return n
+}
+
+func ascending(values []float64) []float64 {
+	values = slices.Clone(values)
+	slices.Sort(values)
+	return values
 }
 
 // maxScale bounds the weights, and with them the table of the null
@@ -283,14 +283,14 @@ func middle(sorted []float64) float64 {
 	return (sorted[h-1] + sorted[h]) / 2
 }
 
-// Interval returns the exact two-sided confidence interval of the shift at
-// the given level (0.95), by inverting the test. A side that the number of
-// boots cannot bound is infinite.
-func (r *Ranker) Interval(strata []Stratum, level float64) (lo, hi float64) {
+// Interval returns the shift, as Shift does, with its exact two-sided
+// confidence interval at the given level (0.95), by inverting the test. A side
+// that the number of boots cannot bound is infinite.
+func (r *Ranker) Interval(strata []Stratum, level float64) (shift, lo, hi float64) {
 	d := pairwise(strata)
 	tail := (1 - level) / 2
 	if len(d) == 0 {
-		return math.Inf(-1), math.Inf(1)
+		return math.NaN(), math.Inf(-1), math.Inf(1)
 	}
 	// The test's p-value grows with the shift; just below a difference it is
 	// that of the open interval to its left. The lower limit is the first
@@ -321,7 +321,7 @@ func (r *Ranker) Interval(strata []Stratum, level float64) (lo, hi float64) {
 	if r.P(mirrored, m[0]-gap) <= tail && j < len(m) {
 		hi = -m[j]
 	}
-	return lo, hi
+	return middle(d), lo, hi
 }
 
 func smallestGap(sorted []float64) float64 {

@@ -130,7 +130,8 @@ func TestIntervalCovers(t *testing.T) {
 				strata[i].New = append(strata[i].New, stage+0.5+rng.NormFloat64())
 			}
 		}
-		lo, hi := r.Interval(strata, 0.95)
+		shift, lo, hi := r.Interval(strata, 0.95)
+		assert.Equal(t, Shift(strata), shift)
 		assert.LessOrEqual(t, lo, Shift(strata))
 		assert.GreaterOrEqual(t, hi, Shift(strata))
 		if lo <= 0.5 && 0.5 <= hi {
@@ -138,7 +139,7 @@ func TestIntervalCovers(t *testing.T) {
 		}
 	}
 	assert.Greater(t, float64(covered)/trials, 0.93)
-	lo, hi := r.Interval(one([]float64{1, 2}, []float64{3, 4}), 0.95)
+	_, lo, hi := r.Interval(one([]float64{1, 2}, []float64{3, 4}), 0.95)
 	assert.True(t, math.IsInf(lo, -1) && math.IsInf(hi, 1), "two boots a side bound nothing at 95 %%")
 }
 

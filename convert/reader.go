@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"sync"
 	"unicode"
 
 	"github.com/capsem/capsem-bench/internal/catalogue"
@@ -63,9 +64,17 @@ func ReadAll(sources ...Source) (*Report, error) {
 	return p.finish(), nil
 }
 
+// buffers are those of texts that have been read: a comparison reads dozens.
+var buffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 64<<10) }}
+
 // read takes one text.
 func (p *reader) read(r io.Reader) error {
-	br := bufio.NewReaderSize(r, 64<<10)
+	br := buffers.Get().(*bufio.Reader)
+	br.Reset(r)
+	defer func() {
+		br.Reset(nil)
+		buffers.Put(br)
+	}()
 	json := startsEvents(br)
 	var ev events
 	for {

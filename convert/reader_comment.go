@@ -3,6 +3,7 @@ package convert
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/capsem/capsem-bench/internal/catalogue"
@@ -209,11 +210,7 @@ func (p *reader) finish() *Report {
 		}
 		p.rep.Ops = append(p.rep.Ops, st.res)
 	}
-	rank := make(map[string]int)
-	for i, op := range catalogue.Ops(catalogue.Settings{}) {
-		rank[op.ID] = i + 1
-	}
-	slices.SortStableFunc(p.rep.Ops, func(a, b *Result) int { return place(rank, a) - place(rank, b) })
+	slices.SortStableFunc(p.rep.Ops, func(a, b *Result) int { return place(a) - place(b) })
 	if p.early != nil {
 		p.rep.End = p.early
 	}
@@ -248,11 +245,13 @@ func (p *reader) parents() map[*state]bool {
 	return out
 }
 
-func place(rank map[string]int, r *Result) int {
+// place is where an operation stands in a report: those that the catalogue
+// does not have come last.
+func place(r *Result) int {
 	if !r.Known {
-		return len(rank) + 1
+		return math.MaxInt32
 	}
-	return rank[r.Op.ID]
+	return catalogue.Place(r.Op.ID)
 }
 
 // expect returns what should be there: what the run lines say, else the

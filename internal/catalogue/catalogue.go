@@ -223,6 +223,23 @@ func Ops(s Settings) []Op {
 	return ops
 }
 
+// Place is where an operation stands among all, from 0; those that are not in
+// the catalogue stand behind it.
+func Place(id string) int {
+	if place, ok := places()[id]; ok {
+		return place
+	}
+	return len(places())
+}
+
+var places = sync.OnceValue(func() map[string]int {
+	out := make(map[string]int)
+	for i, op := range Ops(Settings{}) {
+		out[op.ID] = i
+	}
+	return out
+})
+
 // Select returns the operations of the given categories; none means all.
 func Select(ops []Op, categories ...Category) []Op {
 	if len(categories) == 0 {
