@@ -34,11 +34,11 @@ func TestDropIsProven(t *testing.T) {
 
 	_, err := os.ReadFile(path)
 	require.NoError(t, err)
-	st = prove([]string{path}, "")
+	st = prove(nil, []string{path}, "")
 	assert.Equal(t, record.CacheWarm, st.Cache)
 	assert.Equal(t, st.Pages, st.Resident)
-	advise([]string{path})
-	assert.Equal(t, want, prove([]string{path}, "").Cache)
+	advise(nil, []string{path})
+	assert.Equal(t, want, prove(nil, []string{path}, "").Cache)
 }
 
 func TestMappedPagesAreHonestlyWarm(t *testing.T) {
@@ -55,7 +55,7 @@ func TestMappedPagesAreHonestlyWarm(t *testing.T) {
 func TestNothingToProveIsUnverified(t *testing.T) {
 	empty := filepath.Join(t.TempDir(), "empty")
 	require.NoError(t, os.WriteFile(empty, nil, 0o600))
-	assert.Equal(t, record.CacheUnverified, prove([]string{empty}, "").Cache)
+	assert.Equal(t, record.CacheUnverified, prove(nil, []string{empty}, "").Cache)
 	assert.Equal(t, record.CacheUnverified, Drop(nil).Cache)
 }
 
@@ -75,7 +75,7 @@ func TestMincoreCountsAsCachestat(t *testing.T) {
 	f, err := os.Open(path)
 	require.NoError(t, err)
 	defer f.Close()
-	advise([]string{path})
+	advise(nil, []string{path})
 	_, err = f.ReadAt(make([]byte, 4096), 0)
 	require.NoError(t, err)
 	require.True(t, maySee(f))
@@ -99,7 +99,7 @@ func TestResidentOnOverlayfs(t *testing.T) {
 	path := filepath.Join(merged, "data")
 	_, err := os.ReadFile(path)
 	require.NoError(t, err)
-	assert.Equal(t, record.CacheWarm, prove([]string{path}, "").Cache)
+	assert.Equal(t, record.CacheWarm, prove(nil, []string{path}, "").Cache)
 	if filesystem(lower) != "tmpfs" {
 		assert.Equal(t, record.CacheCold, Drop([]string{path}).Cache)
 	}
