@@ -53,6 +53,9 @@ type Options struct {
 	// Between says that the report is one of a series: the load of the last
 	// minute is then the measurement's own.
 	Between bool
+	// NoKVM is why no guest runs with KVM, as a boot has found out; "" says
+	// nothing.
+	NoKVM string
 
 	root string // of /proc and /sys, for tests
 }

@@ -78,7 +78,7 @@ func (r *Report) kernel(opt Options) {
 	} else {
 		r.freeDisk(opt.Dir, fs.Bavail*uint64(fs.Bsize))
 	}
-	r.kvm()
+	r.kvm(opt.NoKVM)
 	r.caches()
 }
 
@@ -184,8 +184,9 @@ func (r *Report) clock(root string) {
 	}
 }
 
-// kvm makes an empty guest. Whether it can run code is proven by a boot only.
-func (r *Report) kvm() {
+// kvm makes an empty guest. Whether it can run code is proven by a boot only:
+// broken is what that one said.
+func (r *Report) kvm(broken string) {
 	const (
 		getAPIVersion = 0xae00 // linux/kvm.h
 		createVM      = 0xae01
@@ -208,6 +209,10 @@ func (r *Report) kvm() {
 		return
 	}
 	_ = unix.Close(vm)
+	if broken != "" {
+		r.add("KVM", Doubt, advice, "%s", broken)
+		return
+	}
 	r.add("KVM", OK, "", "/dev/kvm opens; 'vm doctor' boots a guest")
 }
 

@@ -103,6 +103,14 @@ func TestMissingDirectory(t *testing.T) {
 	assert.True(t, found)
 }
 
+// A boot that failed says more of KVM than a device that opens.
+func TestBrokenKVM(t *testing.T) {
+	var r Report
+	r.kvm("it runs no guest")
+	require.Len(t, r.Checks, 1)
+	assert.Equal(t, Doubt, r.Checks[0].State)
+}
+
 // TestThisMachine holds the real files to the shape that is read.
 func TestThisMachine(t *testing.T) {
 	from := readTicks("")

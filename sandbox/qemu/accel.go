@@ -51,6 +51,15 @@ func ChooseAccel(ctx context.Context, image *Image, guest string) (Accel, string
 	return KVM, "", nil
 }
 
+// NoKVM is why no guest of this machine's architecture runs with KVM, if that
+// was found out since the machine booted.
+func NoKVM() string {
+	if p, err := loadProof(); err == nil && p.current(HostArch()) && !p.Works {
+		return p.Reason
+	}
+	return ""
+}
+
 func prove(ctx context.Context, image *Image, guest string) Proof {
 	path, _ := exec.LookPath(Config{Arch: image.Arch}.Program())
 	p := Proof{BootID: bootID(), QEMU: path}
