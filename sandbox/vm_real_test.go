@@ -30,7 +30,7 @@ import (
 // a minute on a busy one.
 const vmTestLimit = 10 * time.Minute
 
-func startVM(t *testing.T) (context.Context, *VM) {
+func startVM(t *testing.T, change ...func(*qemu.Options)) (context.Context, *VM) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), vmTestLimit)
 	t.Cleanup(cancel)
@@ -40,10 +40,11 @@ func startVM(t *testing.T) (context.Context, *VM) {
 	require.NoError(t, err)
 	guest, err := GuestTools().Find(ctx, func(string) {})
 	require.NoError(t, err)
-	v, err := NewVM(ctx, VMConfig{
-		Dir:     t.TempDir(),
-		Machine: qemu.Options{Image: image, Accel: qemu.TCG, Guest: guest, Tools: tools},
-	})
+	machine := qemu.Options{Image: image, Accel: qemu.TCG, Guest: guest, Tools: tools}
+	for _, c := range change {
+		c(&machine)
+	}
+	v, err := NewVM(ctx, VMConfig{Dir: t.TempDir(), Machine: machine})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = v.Close() })
 	return ctx, v
@@ -100,6 +101,22 @@ func TestVM(t *testing.T) {
 }
 
 // A panic ends the command at once, and the error shows the console.
+// A machine whose processors do not start is not waited for in vain.
+func TestVMBootsOnceMore(t *testing.T) {
+	program := qemu.Config{Arch: qemu.HostArch()}.Program()
+	path, err := exec.LookPath(program)
+	require.NoError(t, err)
+	dir := t.TempDir()
+	script := "#!/bin/sh\nmkdir " + dir + "/first 2>/dev/null && exec " + path + ` "$@" -S` + "\nexec " + path + ` "$@"` + "\n"
+	require.NoError(t, os.WriteFile(filepath.Join(dir, program), []byte(script), 0o700))
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	ctx, v := startVM(t, func(o *qemu.Options) { o.Patience = time.Minute })
+	require.DirExists(t, filepath.Join(dir, "first"))
+	out, status := inVM(ctx, t, v, "uname", "-n")
+	assert.Zero(t, status)
+	assert.Equal(t, "capsem\n", out)
+}
+
 func TestVMPanics(t *testing.T) {
 	ctx, v := startVM(t)
 	_, err := v.Exec(ctx, remote.Command{Line: "echo c > /proc/sysrq-trigger; sleep 600"})

@@ -84,6 +84,12 @@ func (c *console) tail() string {
 	return "the console's last lines:\n  " + strings.Join(lines, "\n  ")
 }
 
+func (c *console) isEmpty() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.lines) == 0 && len(c.partial) == 0
+}
+
 func (c *console) hasPanicked() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -1,6 +1,7 @@
 package qemu
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,6 +38,9 @@ type Options struct {
 	// ProxyCommand is the command that leads ssh to the machine, for the
 	// configuration file that Publish writes; "" writes none.
 	ProxyCommand string
+	// Patience is how long a stage of the boot may take; 0 is 30 s, or 2 min
+	// under TCG.
+	Patience time.Duration
 	// OnStage is told of every step of the boot, from several goroutines.
 	OnStage func(StageTime)
 }
@@ -174,6 +178,9 @@ func stageLimit(a Accel) time.Duration {
 	return stageLimitTCG
 }
 
+// ErrMute says that nothing was ever heard of a boot.
+var ErrMute = errors.New("the guest did not come up and never said a word")
+
 // Boot starts the machine and returns when the guest serves. The ports of cfg
 // are set here. After an error the machine is of no more use; Close it.
 func (vm *VM) Boot(ctx context.Context, cfg vmconfig.Config) error {
@@ -223,7 +230,7 @@ func (vm *VM) awaitVerified(ctx context.Context) error {
 
 // awaitServing waits for the last stage; every stage buys the next one time.
 func (vm *VM) awaitServing(ctx context.Context) error {
-	limit := stageLimit(vm.opt.Accel)
+	limit := cmp.Or(vm.opt.Patience, stageLimit(vm.opt.Accel))
 	seen := len(vm.stages.List())
 	begin := time.Now()
 	tick := time.NewTicker(50 * time.Millisecond)
@@ -245,6 +252,9 @@ func (vm *VM) awaitServing(ctx context.Context) error {
 			seen, begin = n, time.Now()
 		}
 		if time.Since(begin) > limit {
+			if vm.console.isEmpty() {
+				return vm.Explain(fmt.Errorf("%w in %v", ErrMute, limit))
+			}
 			return vm.Explain(fmt.Errorf("the guest did not come up: nothing happened for %v", limit))
 		}
 	}
