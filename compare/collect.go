@@ -3,8 +3,11 @@ package compare
 import (
 	"cmp"
 	"math"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/capsem/capsem-bench/internal/catalogue"
 	"github.com/capsem/capsem-bench/internal/record"
@@ -55,8 +58,9 @@ func categoryPlace(c catalogue.Category) int {
 	return len(catalogue.Categories())
 }
 
-// findings makes the findings of all ops.
+// findings makes the findings of all ops, several at a time.
 func (j *judge) findings() {
+	var tasks []func(*Ranker)
 	for _, op := range collect(j.old, j.new) {
 		diffs := opDifferences(op.old, op.new)
 		primary := op.primary()
@@ -68,8 +72,22 @@ func (j *judge) findings() {
 			f.old, f.new = readings(op.old, unit), readings(op.new, unit)
 			f.Old, f.New = sample(op.old, f.old, unit), sample(op.new, f.new, unit)
 			j.c.Findings = append(j.c.Findings, f)
-			j.classify(f, op, diffs)
+			tasks = append(tasks, func(rk *Ranker) { j.classify(f, op, diffs, rk) })
 		}
+	}
+	var workers sync.WaitGroup
+	var next atomic.Int64
+	for range max(1, min(runtime.GOMAXPROCS(0), len(tasks)/8)) {
+		workers.Go(func() {
+			rk := NewRanker()
+			for i := next.Add(1) - 1; i < int64(len(tasks)); i = next.Add(1) - 1 {
+				tasks[i](rk)
+			}
+		})
+	}
+	workers.Wait()
+	for _, f := range j.c.Findings {
+		j.c.Forced = j.c.Forced || f.Forced
 	}
 }
 
@@ -159,7 +177,7 @@ func sample(obs []observation, read []reading, unit string) Sample {
 
 // classify settles what needs no test: what failed, vanished, is new, or is
 // not comparable, and which rule judges the rest.
-func (j *judge) classify(f *Finding, op *opBoots, diffs []Difference) {
+func (j *judge) classify(f *Finding, op *opBoots, diffs []Difference, rk *Ranker) {
 	for _, d := range diffs {
 		switch d.Weight {
 		case Doubts:
@@ -191,7 +209,7 @@ func (j *judge) classify(f *Finding, op *opBoots, diffs []Difference) {
 		return
 	}
 	if len(refused) > 0 || j.c.Refused() != nil {
-		f.Forced, j.c.Forced = true, true
+		f.Forced = true
 		for _, d := range refused {
 			f.Doubts = append(f.Doubts, d.Text)
 		}
@@ -203,7 +221,7 @@ func (j *judge) classify(f *Finding, op *opBoots, diffs []Difference) {
 			f.Doubts = append(f.Doubts, "skipped in "+plural(s.Skipped, "boot")+" of "+plural(s.Skipped+s.Boots, "boot")+": "+s.Reason)
 		}
 	}
-	j.judgement(f, op)
+	j.judgement(f, op, rk)
 }
 
 // statusVerdict decides by how the op ended on both sides; "" is by values.
@@ -261,7 +279,7 @@ func doubts(old, new []observation) []string {
 }
 
 // judgement chooses the rule and fills in the effect.
-func (j *judge) judgement(f *Finding, op *opBoots) {
+func (j *judge) judgement(f *Finding, op *opBoots, rk *Ranker) {
 	f.Judged = ByRank
 	if slices.ContainsFunc(slices.Concat(f.old, f.new), func(r reading) bool { return r.ok && r.value <= 0 }) {
 		f.Linear, f.Judged = true, ByRaw
@@ -291,7 +309,7 @@ func (j *judge) judgement(f *Finding, op *opBoots) {
 		return
 	}
 	f.strata = j.split(f)
-	f.Shift, f.Lo, f.Hi = j.rk.Interval(f.strata, 0.95)
+	f.Shift, f.Lo, f.Hi = rk.Interval(f.strata, 0.95)
 	if f.Judged == ByClock {
 		f.Smallest = math.Max(f.Budget, math.Abs(delta/f.Old.Median))
 		return

@@ -39,19 +39,17 @@ func tick(op *opBoots, unit string) float64 {
 		}
 	}
 	all := slices.Concat(allRounds(op.old, unit), allRounds(op.new, unit))
-	slices.Sort(all)
-	all = slices.Compact(all)
-	if len(all) < 3 {
-		return least
-	}
 	var divisor int64
 	for _, v := range all {
 		if v != math.Trunc(v) || math.Abs(v) >= 1<<53 {
 			return least
 		}
-		divisor = gcd(int64(math.Abs(v)), divisor)
+		if divisor = gcd(int64(math.Abs(v)), divisor); divisor != 0 && divisor < finestTick {
+			return least
+		}
 	}
-	if divisor < finestTick {
+	slices.Sort(all)
+	if len(slices.Compact(all)) < 3 {
 		return least
 	}
 	return max(least, float64(divisor))
