@@ -9,3 +9,5 @@ func Datasync(fd int) error { return unix.Fsync(fd) }
 
 // AdviseRandom does nothing here.
 func AdviseRandom(int) error { return nil }
+
+func preadHere(fd int, buf []byte, off int64) (int, error) { return pread(fd, buf, off) }
