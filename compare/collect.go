@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"github.com/capsem/capsem-bench/internal/catalogue"
 	"github.com/capsem/capsem-bench/internal/record"
@@ -75,17 +74,17 @@ func (j *judge) findings() {
 			tasks = append(tasks, func(rk *Ranker) { j.classify(f, op, diffs, rk) })
 		}
 	}
-	var workers sync.WaitGroup
-	var next atomic.Int64
-	for range max(1, min(runtime.GOMAXPROCS(0), len(tasks)/8)) {
-		workers.Go(func() {
-			rk := NewRanker()
-			for i := next.Add(1) - 1; i < int64(len(tasks)); i = next.Add(1) - 1 {
+	var running sync.WaitGroup
+	workers := runtime.GOMAXPROCS(0)
+	for w := range workers {
+		running.Go(func() {
+			rk := NewRanker() // each has its own
+			for i := w; i < len(tasks); i += workers {
 				tasks[i](rk)
 			}
 		})
 	}
-	workers.Wait()
+	running.Wait()
 	for _, f := range j.c.Findings {
 		j.c.Forced = j.c.Forced || f.Forced
 	}

@@ -17,7 +17,6 @@ import (
 	"github.com/capsem/capsem-bench/internal/fit"
 	trials "github.com/capsem/capsem-bench/internal/trial"
 	"github.com/capsem/capsem-bench/sandbox"
-	"github.com/capsem/capsem-bench/sandbox/qemu"
 	"github.com/spf13/cobra"
 )
 
@@ -210,7 +209,7 @@ func (a *app) newABTrial(ctx context.Context, opt *abOptions, categories []catal
 	t.Measure, t.Decide, t.First = t.measure, t.decide, t.first
 	t.AcceptUnfit = opt.accept
 	t.Examine = func(ctx context.Context) *fit.Report {
-		return a.examine(ctx, fit.Options{Dir: t.Dir, Between: true, NoKVM: qemu.NoKVM()})
+		return a.examine(ctx, fit.Options{Dir: t.Dir, Between: true})
 	}
 	return t, nil
 }

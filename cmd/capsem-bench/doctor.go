@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/capsem/capsem-bench/internal/fit"
-	"github.com/capsem/capsem-bench/sandbox/qemu"
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
@@ -28,7 +27,7 @@ free disk, KVM and caches, and runs a fixed burn-in loop that must repeat within
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p := newProgress(a.term, false)
 			p.step("burn-in loop", 0)
-			r := a.examine(cmd.Context(), fit.Options{Dir: dir, NoKVM: qemu.NoKVM()})
+			r := a.examine(cmd.Context(), fit.Options{Dir: dir})
 			p.Close()
 			if cmd.Context().Err() != nil {
 				return unfit(cmd.Context(), cmd.Context().Err())

@@ -22,6 +22,7 @@ import (
 	"syscall"
 
 	"github.com/capsem/capsem-bench/internal/fit"
+	"github.com/capsem/capsem-bench/sandbox/qemu"
 	"github.com/spf13/cobra"
 )
 
@@ -68,8 +69,14 @@ func exit(status int, err error) error {
 
 // run is the whole command.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, term: newTerm(stderr), examine: fit.Examine}
+	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, term: newTerm(stderr), examine: examine}
 	return a.run(ctx, args)
+}
+
+// examine looks at the machine, with what boots have found out about KVM.
+func examine(ctx context.Context, o fit.Options) *fit.Report {
+	o.NoKVM = qemu.NoKVM()
+	return fit.Examine(ctx, o)
 }
 
 func (a *app) run(ctx context.Context, args []string) int {
@@ -137,10 +144,13 @@ func atMostArgs(n int, what string) cobra.PositionalArgs {
 	}
 }
 
+// useLine is how the command is called, for complaints.
+func useLine(cmd *cobra.Command) string { return strings.TrimSuffix(cmd.UseLine(), " [flags]") }
+
 func minArgs(n int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) < n {
-			return usage("%s: want %s, as in '%s'", cmd.Name(), what, strings.TrimSuffix(cmd.UseLine(), " [flags]"))
+			return usage("%s: want %s, as in '%s'", cmd.Name(), what, useLine(cmd))
 		}
 		return nil
 	}
@@ -149,7 +159,7 @@ func minArgs(n int, what string) cobra.PositionalArgs {
 func oneArg(what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != 1 {
-			return usage("%s: want %s, as in '%s'", cmd.Name(), what, strings.TrimSuffix(cmd.UseLine(), " [flags]"))
+			return usage("%s: want %s, as in '%s'", cmd.Name(), what, useLine(cmd))
 		}
 		return nil
 	}
