@@ -59,11 +59,13 @@ speed *args:
     go run ./internal/speed {{ args }}
 
 # Real trials of two builds that differ in a sleep in the gateway, in a slower
-# proxy, in guest commands built for debugging: that is named, and nothing else.
-_ab-test:
+# proxy, in guest commands built for debugging, in an image of VMs made for it:
+# that is named, and nothing else.
+_ab-test: _vm-setup
     go run ./internal/aa -delay snapshots_create=200ms
     go run ./internal/aa -delay proxy=20ms,proxy_mib=10ms
     go run ./internal/aa -debug
+    go run ./internal/aa -image
 
 # What the other recipes and the tests need, from the system's packages.
 _setup:

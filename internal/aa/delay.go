@@ -18,17 +18,15 @@ import (
 	"github.com/capsem/capsem-bench/internal/delay"
 )
 
-// slowed runs 'ab' with one build on both sides, and a new one that has a delay
-// or was built for debugging. It is one look, of as many boots as it takes to
-// convict with a small boot: one round of every operation.
+// A trial is what 'ab' compares, and what it has to find.
+type trial struct {
+	args  []string // of 'ab', beside those of every trial
+	looks int      // boots a side
+	expected
+}
+
+// slowed runs 'ab' with sides of which the new one is slower. It is one look.
 func slowed(ctx context.Context, o *options, stdout, stderr io.Writer) ([]string, error) {
-	want := debugged()
-	if !o.debug {
-		var err error
-		if want, err = delayedBy(o.delay); err != nil {
-			return nil, err
-		}
-	}
 	done, out, err := outDir(o.out)
 	if err != nil {
 		return nil, err
@@ -38,26 +36,42 @@ func slowed(ctx context.Context, o *options, stdout, stderr io.Writer) ([]string
 	if err != nil {
 		return nil, err
 	}
-	args := []string{
-		"ab", "--base=.", "--accept-unfit", "--quiet", "--count=1",
-		"--looks=" + strconv.Itoa(least()/2), "--format=json", "--out=" + filepath.Join(out, "trial"),
+	var t trial
+	switch {
+	case o.image:
+		t, err = debugImage(ctx, command, out, stderr)
+	case o.debug:
+		t, err = debugBuild(ctx, out)
+	default:
+		t, err = delayed(o.delay)
 	}
-	if o.debug {
-		dir, err := buildDebug(ctx, out)
-		if err != nil {
-			return nil, err
-		}
-		// The detector would wait a second for more at the end of every command.
-		args = append(args, "--cand="+dir, "--cand-env=GORACE=atexit_sleep_ms=0")
-	} else {
-		args = append(args, "--cand=.", "--cand-env=CAPSEM_BENCH_DELAY="+o.delay)
-	}
-	var text bytes.Buffer
-	status, err := call(ctx, &text, stderr, command, append(args, want.measure...)...)
 	if err != nil {
 		return nil, err
 	}
-	return judge(text.Bytes(), status, want, stdout)
+	args := append([]string{
+		"ab", "--accept-unfit", "--quiet", "--count=1", "--format=json",
+		"--looks=" + strconv.Itoa(t.looks), "--out=" + filepath.Join(out, "trial"),
+	}, t.args...)
+	var text bytes.Buffer
+	status, err := call(ctx, &text, stderr, command, append(args, t.measure...)...)
+	if err != nil {
+		return nil, err
+	}
+	return judge(text.Bytes(), status, t.expected, stdout)
+}
+
+// delayed is a trial of one build whose new side has a delay. A small boot, one
+// round of every operation, takes the boots of the rule's last look to convict.
+func delayed(spec string) (trial, error) {
+	want, err := delayedBy(spec)
+	return trial{[]string{"--base=.", "--cand=.", "--cand-env=CAPSEM_BENCH_DELAY=" + spec}, least() / 2, want}, err
+}
+
+// debugBuild is a trial of a build whose guest commands are for debugging.
+func debugBuild(ctx context.Context, out string) (trial, error) {
+	dir, err := buildDebug(ctx, out)
+	// The detector would wait a second for more at the end of every command.
+	return trial{[]string{"--base=.", "--cand=" + dir, "--cand-env=GORACE=atexit_sleep_ms=0"}, least() / 2, debugged()}, err
 }
 
 // buildDebug makes the directory of a build that has the guest's commands built

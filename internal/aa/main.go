@@ -4,6 +4,7 @@
 //	aa [flags] [CATEGORY...]    boots of one build, split into old and new many times
 //	aa -delay snapshots_create=200ms    a trial of 'ab' whose new side has slower snapshots
 //	aa -debug    a trial of 'ab' whose new side has the guest's commands built for debugging
+//	aa -image    a trial of 'ab' in VMs whose new side has an image made for debugging
 //
 // The first counts how often the gate stops a build in which nothing changed,
 // and what it says when one operation of the new side is made slower in the
@@ -42,9 +43,19 @@ type options struct {
 	boots, splits, rounds int
 	seed                  uint64
 	delay                 string
-	debug                 bool
+	debug, image          bool
 	in, out               string
 	categories            []string
+}
+
+// trials is how many trials are asked for.
+func (o *options) trials() (n int) {
+	for _, asked := range []bool{o.delay != "", o.debug, o.image} {
+		if asked {
+			n++
+		}
+	}
+	return n
 }
 
 func main() {
@@ -63,7 +74,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	var wrong []string
-	if o.delay != "" || o.debug {
+	if o.trials() > 0 {
 		wrong, err = slowed(ctx, o, stdout, stderr)
 	} else {
 		wrong, err = same(ctx, o, stdout, stderr)
@@ -94,6 +105,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	f.Uint64Var(&o.seed, "seed", 1, "of the splits")
 	f.StringVar(&o.delay, "delay", "", "measure a trial of 'ab' with this `DELAY` on the new side instead")
 	f.BoolVar(&o.debug, "debug", false, "measure a trial of 'ab' with guest commands built for debugging on the new side instead")
+	f.BoolVar(&o.image, "image", false, "measure a trial of 'ab' in VMs with an image made for debugging on the new side instead")
 	f.StringVar(&o.in, "in", "", "split the boots of `DIR`, measure none")
 	f.StringVar(&o.out, "out", "", "keep what is measured in `DIR`")
 	if err := f.Parse(args); err != nil {
@@ -105,10 +117,10 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 		return nil, fmt.Errorf("-boots %d: want an even number from %d", o.boots, least())
 	case o.splits < 1 || o.rounds < 1:
 		return nil, errors.New("-splits and -count: want at least 1")
-	case o.delay != "" && o.debug:
-		return nil, errors.New("-delay and -debug are two trials")
-	case (o.delay != "" || o.debug) && (o.in != "" || len(o.categories) > 0):
-		return nil, errors.New("-delay and -debug choose what is measured; they take neither -in nor a category")
+	case o.trials() > 1:
+		return nil, errors.New("-delay, -debug and -image are trials of their own")
+	case o.trials() > 0 && (o.in != "" || len(o.categories) > 0):
+		return nil, errors.New("-delay, -debug and -image choose what is measured; they take neither -in nor a category")
 	}
 	if _, err := delay.Parse(o.delay); err != nil {
 		return nil, fmt.Errorf("-delay: %w", err)

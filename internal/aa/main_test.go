@@ -65,6 +65,7 @@ func TestUsage(t *testing.T) {
 		{"-delay", "snapshots_create=1ms", "snapshot"},
 		{"-debug", "-delay", "snapshots_create=1ms"},
 		{"-debug", "snapshot"},
+		{"-image", "-debug"},
 		{"no-such-category"},
 	} {
 		var out, errs bytes.Buffer

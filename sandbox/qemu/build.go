@@ -227,7 +227,7 @@ func (o BuildOptions) build(ctx context.Context, dir string) error {
 	if err := o.rootfs(ctx, mirrors, scratch, out, &m); err != nil {
 		return err
 	}
-	if err := m.seal(out); err != nil {
+	if err := m.Seal(out); err != nil {
 		return err
 	}
 	if err := os.Chmod(out, 0o755); err != nil {
@@ -247,8 +247,10 @@ func replaceDir(from, to string) error {
 	return os.Rename(from, to)
 }
 
-// seal writes the digests and the manifest.
-func (m *Manifest) seal(dir string) error {
+// Seal writes the manifest of the image in a directory, with the digests of
+// its files.
+func (m Manifest) Seal(dir string) error {
+	m.Files = nil
 	var err error
 	if m.Digest, err = digestFile(filepath.Join(dir, rootfsFile)); err != nil {
 		return err

@@ -19,7 +19,7 @@ func testImage(t *testing.T) string {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte("contents of "+name), 0o644))
 	}
 	m := Manifest{Profile: "minimal", Arch: AMD64}
-	require.NoError(t, m.seal(dir))
+	require.NoError(t, m.Seal(dir))
 	return dir
 }
 
