@@ -47,7 +47,7 @@ func GuestCommand() Artifact {
 // time in; what encrypts is assembly and stays as it is.
 func smaller() []string {
 	var flags []string
-	for _, pattern := range []string{"crypto/tls", "crypto/internal/fips140/nistec/...", "math/big", "fmt"} {
+	for _, pattern := range []string{"crypto/tls", "crypto/internal/fips140/nistec/...", "math/big", "fmt", "reflect"} {
 		flags = append(flags, "-gcflags="+pattern+"=-l")
 	}
 	return flags

@@ -15,18 +15,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// spare says whether there is a second processor. To give one away for a call
+// and to take it back is a tenth of a read of a fast disk, or of a write to it.
+// What else there is to do, such as to give up a pass, runs on the other one.
+func spare() bool { return runtime.GOMAXPROCS(0) > 1 }
+
 // ReadLoop reads len(buf) bytes at each offset with pread(2) and stores the
 // time of each access in ns. Nothing but the call and one clock reading is
 // inside the timer; the times add up to elapsed. A short read is an error
 // unless it is the last. It returns the bytes read.
 //
-// Where there is a second processor Go's scheduler is not told of the calls: to
-// give the processor away and take it back is a tenth of a read of a fast disk.
-// What else there is to do, such as to give up a pass, runs on the other one;
-// as the garbage collector would have to wait for a read, it rests.
+// Where a processor is to spare Go's scheduler is not told of the calls. As the
+// garbage collector would have to wait for a read, it rests.
 func ReadLoop(ctx context.Context, fd int, buf []byte, offsets, times []int64) (read int64, elapsed time.Duration, err error) {
 	pread := pread
-	if runtime.GOMAXPROCS(0) > 1 && len(buf) > 0 {
+	if spare() && len(buf) > 0 {
 		pread = preadHere
 		defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	}
@@ -78,8 +81,12 @@ func pwrite(fd int, buf []byte, off int64) error {
 
 // WriteLoop writes one block of the source at each offset with pwrite(2),
 // calls sync after each, and stores the time of both in ns. The block is made
-// outside the timer. sync may be nil.
+// outside the timer. sync may be nil; while it may keep the processor the
+// garbage collector rests, as for reads.
 func WriteLoop(ctx context.Context, fd int, src *Source, offsets, times []int64, sync func(fd int) error) (elapsed time.Duration, err error) {
+	if sync != nil && spare() {
+		defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	}
 	for i, off := range offsets {
 		if ctx.Err() != nil {
 			return elapsed, ctx.Err()
