@@ -6,7 +6,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/capsem/capsem-bench/internal/boottest"
@@ -313,126 +312,6 @@ func TestOrderOfInputDoesNotMatter(t *testing.T) {
 			}
 			assert.Equal(t, want, text(base, cand))
 		}
-	}
-}
-
-func TestMachine(t *testing.T) {
-	slow := make(map[string]float64)
-	for _, op := range catalogue.Ops(catalogue.Settings{}) {
-		slow[op.ID] = 0.2
-	}
-	m := slowed(10, slow)
-	m.Sequential = true
-	c := judged(t, m, Options{}, 16)
-	require.NotNil(t, c.Machine)
-	assert.True(t, c.Machine.Slower)
-	assert.InDelta(t, 0.2, c.Machine.Median, 0.01)
-	for _, f := range c.Judged() {
-		assert.NotEqual(t, Slower, f.Verdict, f.Key())
-	}
-	d := Gate(c)
-	assert.Equal(t, CannotTell, d.Status)
-	assert.NotContains(t, fmt.Sprint(d.Reasons), "suspect")
-
-	// Of boots that alternated the build is to blame, in one line.
-	c = judged(t, slowed(10, slow), Options{}, 16)
-	require.NotNil(t, c.Machine)
-	d = Gate(c)
-	assert.Equal(t, Block, d.Status, d.Reasons)
-	require.Len(t, d.Reasons, 1)
-	assert.Regexp(t, `metrics of all categories are more than 3 % slower .*, \d\d of them beyond chance; .*not the machine`, d.Reasons[0])
-
-	// What fails is not lost in it.
-	m = slowed(10, slow)
-	m.Edit = func(b *boottest.Boot) {
-		if b.Side == boottest.Cand {
-			b.Fail("http/get", "it broke")
-		}
-	}
-	d = Gate(judged(t, m, Options{}, 16))
-	assert.Contains(t, fmt.Sprint(d.Reasons), "http/get req/s: failed: new failed: it broke")
-
-	// Where few stand out of a movement of all, they are named.
-	small := make(map[string]float64)
-	for id := range slow {
-		small[id] = 0.04
-	}
-	small["snapshot/10/list"] = 0.5
-	c = judged(t, slowed(10, small), Options{}, 16)
-	require.NotNil(t, c.Machine)
-	d = Gate(c)
-	assert.Equal(t, Block, d.Status)
-	require.Len(t, d.Regressions, 1, d.Reasons)
-	assert.Regexp(t, `^snapshot/10/list: \+4\d\.\d % ns/op, 95 %`, d.Reasons[0])
-	var out strings.Builder
-	require.NoError(t, WriteText(&out, c, d, TextOptions{}))
-	assert.Contains(t, out.String(), "as the boots were interleaved, it is the build")
-	assert.Regexp(t, `(?m)^10/list .* slower `, out.String())
-
-	// One category is a finding.
-	for id := range slow {
-		if len(id) < 8 || id[:8] != "snapshot" {
-			delete(slow, id)
-		}
-	}
-	assert.Nil(t, judged(t, slowed(11, slow), Options{}, 16).Machine)
-}
-
-// TestExactRules are metrics that no logarithm or rank does justice to.
-func TestExactRules(t *testing.T) {
-	const op = "snapshot/10/list"
-	set := func(old, new func(round int) float64, unit string) *boottest.Maker {
-		m := boottest.New(12)
-		m.Edit = func(b *boottest.Boot) {
-			of := old
-			if b.Side == boottest.Cand {
-				of = new
-			}
-			o := b.Find(op)
-			if unit != "ns/op" {
-				o.ID, o.Name, o.Units = "Snapshot/op=count", "Snapshot/op=count", []string{unit}
-				o.Status.Op = o.Name
-			}
-			for i := range o.Values {
-				o.Values[i] = map[string]float64{unit: of(i)}
-			}
-		}
-		return m
-	}
-	always := func(v float64) func(int) float64 { return func(int) float64 { return v } }
-	tests := []struct {
-		name     string
-		old, new func(int) float64
-		unit     string
-		want     Verdict
-		by       Judgement
-	}{
-		{"a count that grew", always(10), always(11), "allocs/op", Slower, ByCount},
-		{"a count within its budget", always(100), always(104), "allocs/op", Same, ByCount},
-		{"a count that is new", always(0), always(1), "allocs/op", Slower, ByCount},
-		{"a count that fell", always(10), always(5), "allocs/op", Faster, ByCount},
-		{"within a tick", func(i int) float64 { return float64(3+i%2) * 1e7 }, func(i int) float64 { return float64(4+i%2) * 1e7 }, "ns/op", Same, ByClock},
-		{"two ticks", func(i int) float64 { return float64(30+i%2) * 1e7 }, func(i int) float64 { return float64(40+i%2) * 1e7 }, "ns/op", Slower, ByRank},
-		{"not positive", always(0), always(4), "ns/op", Slower, ByRaw},
-		{"zero on both sides", always(0), always(0), "ns/op", Same, ByRaw},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			c := judged(t, set(tt.old, tt.new, tt.unit), Options{}, 16)
-			key := op
-			if tt.unit != "ns/op" {
-				key = "Snapshot/op=count"
-			}
-			f := c.find(t, key)
-			assert.Equal(t, tt.by, f.Judged)
-			assert.Equal(t, tt.want, f.Verdict)
-			want := Pass
-			if tt.want == Slower {
-				want = Block
-			}
-			d := Gate(c)
-			assert.Equal(t, want, d.Status, d.Reasons)
-		})
 	}
 }
 

@@ -71,7 +71,8 @@ func sanitized(ctx context.Context, image *qemu.Image, dir, root string) error {
 	if err := os.WriteFile(filepath.Join(root, "etc", "ld.so.preload"), []byte(place+"\n"), 0o644); err != nil {
 		return err
 	}
-	if err := tool(ctx, "mksquashfs", root, rootfs, "-noappend", "-all-root", "-comp", "zstd", "-quiet", "-no-progress"); err != nil {
+	// Packed as 'vm build' packs it, so that the sanitizer is all that differs.
+	if err := tool(ctx, "mksquashfs", root, rootfs, "-noappend", "-all-root", "-comp", "zstd", "-Xcompression-level", "9", "-quiet", "-no-progress"); err != nil {
 		return err
 	}
 	return image.Seal(dir)
