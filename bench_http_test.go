@@ -1,13 +1,12 @@
 package capsembench
 
 import (
-	"context"
-	"fmt"
 	"os"
 	"testing"
 
 	"github.com/capsem/capsem-bench/internal/catalogue"
 	"github.com/capsem/capsem-bench/internal/guest"
+	"github.com/capsem/capsem-bench/internal/guest/httpload"
 	"github.com/capsem/capsem-bench/internal/record"
 	"github.com/dustin/go-humanize"
 )
@@ -16,41 +15,47 @@ import (
 // kept connections.
 func BenchmarkHTTP(b *testing.B) {
 	settings, err := guest.Settings()
-	url := fromEnv(guest.EnvURL, catalogue.DefaultHTTPURL)
+	url := fromEnv(catalogue.EnvURL, catalogue.DefaultHTTPURL)
 	suite := guest.Begin(b, record.Category{
-		Category: string(catalogue.HTTP), URL: guest.PublicURL(url), Requests: settings.Requests, Concurrency: settings.Concurrency,
+		Category: string(catalogue.HTTP), URL: httpload.PublicURL(url), Requests: settings.Requests, Concurrency: settings.Concurrency,
 	})
 	for _, op := range catalogue.Select(catalogue.Ops(settings), catalogue.HTTP) {
-		suite.Op(op, func(ctx context.Context) (s record.Samples, st record.Status, _ error) {
+		suite.Op(op, func(p *guest.Pass) error {
 			if err != nil {
-				return s, st, err
+				return err
 			}
-			client, err := guest.NewHTTPClient(url, 0)
+			client, err := httpload.New(url, 0)
 			if err != nil {
-				return s, st, err
+				return err
 			}
-			r := client.Load(ctx, settings.Requests, settings.Concurrency)
-			st.Doubts = r.Doubts()
-			return r.Samples(), st, r.Err()
+			r, err := client.Load(p.Context(), settings.Requests, settings.Concurrency) // measured
+			if err != nil {
+				return err
+			}
+			p.Measured(r.Samples(), r.Doubts()...)
+			return r.Err()
 		})
 	}
 }
 
 // BenchmarkThroughput measures one download through the proxy.
 func BenchmarkThroughput(b *testing.B) {
-	url := fromEnv(guest.EnvThroughputURL, catalogue.DefaultThroughputURL)
-	suite := guest.Begin(b, record.Category{Category: string(catalogue.Throughput), URL: guest.PublicURL(url)})
+	url := fromEnv(catalogue.EnvThroughputURL, catalogue.DefaultThroughputURL)
+	suite := guest.Begin(b, record.Category{Category: string(catalogue.Throughput), URL: httpload.PublicURL(url)})
 	for _, op := range catalogue.Select(catalogue.Ops(catalogue.Settings{}), catalogue.Throughput) {
-		suite.Op(op, func(ctx context.Context) (s record.Samples, st record.Status, _ error) {
-			d, err := guest.Fetch(ctx, url, 0)
-			if err == nil {
-				st.Doubts = d.Doubts()
+		suite.Op(op, func(p *guest.Pass) error {
+			d, err := httpload.Fetch(p.Context(), url, 0) // measured
+			p.Measured(d.Samples(err))
+			if err != nil {
+				return err
 			}
-			if err == nil && url == catalogue.DefaultThroughputURL && d.Bytes != catalogue.ThroughputBytes {
-				st.Doubts = append(st.Doubts, fmt.Sprintf("%s received; the object used to have %s",
-					humanize.IBytes(uint64(d.Bytes)), humanize.IBytes(catalogue.ThroughputBytes)))
+			for _, doubt := range d.Doubts() {
+				p.Doubt("%s", doubt)
 			}
-			return d.Samples(err), st, err
+			if url == catalogue.DefaultThroughputURL && d.Bytes != catalogue.ThroughputBytes {
+				p.Doubt("%s received; the object used to have %s", humanize.IBytes(uint64(d.Bytes)), humanize.IBytes(catalogue.ThroughputBytes))
+			}
+			return nil
 		})
 	}
 }

@@ -9,6 +9,11 @@ _default:
 test *args:
     go test ./... {{ args }}
 
+# The ten slowest tests and packages, with what they took.
+[private]
+test-times *args:
+    go test -count 1 -json {{ args }} ./... | .ci/test-times
+
 # All categories in a VM: JSON to stdout and results/<time>-<id>, tables to stderr.
 bench *args: _vm-setup
     .bin/capsem-bench run --sandbox qemu {{ args }}
@@ -36,44 +41,90 @@ query-session sql *session:
 lint *args:
     go tool -modfile=.ci/lint.mod golangci-lint run {{ args }}
 
+# actionlint over the workflows, those that docs/ shows too.
+_actions:
+    .ci/actions
+
 # Each fuzz target for TIME.
 fuzz time="1m":
     .ci/fuzz {{ time }}
 
 # How often the gate is wrong, over synthetic releases.
 gate-check *args:
-    go run ./internal/gatecheck {{ args }}
+    go run ./tools/gatecheck {{ args }}
+
+# run, ab, serve and vm build killed at random moments, N times together, each by
+# SIGKILL, SIGTERM or SIGINT; nothing of the user's may change.
+[private]
+kills n="200":
+    go test ./cmd/capsem-bench -run TestKills -count 1 -v -timeout 60m -kills $(({{ n }} * 3 / 10))
+    go test -tags vmtest ./cmd/capsem-bench -run TestVMKillBuild -count 1 -v -timeout 60m -build-kills $(({{ n }} / 10)) -build-window 90s
+
+# Recorded boots measured again by the whole of ab: 60 trials of an unchanged
+# build, 20 of each of four changes, all interrupted and gone on with.
+[private]
+ab-replays *args="-replays 60":
+    go test -count 1 -v -timeout 40m -run TestReplays ./cmd/capsem-bench {{ args }} | grep -vE '^=== |^ *--- PASS.*/'
 
 # The gate on this machine's own boots: 40 of one build, split 200 times; then
 # trials with slowdowns that are there. It takes an hour; just aa snapshot less.
 [private]
-aa *args: && _ab-test
-    go run ./internal/aa {{ args }}
+aa *args: && _ab-test _ab-trials
+    go run ./tools/aa {{ args }}
 
-# The guest binary's figures beside those of fio, dd, hyperfine, curl, wrk and hey, as root.
+# The figures beside those of fio, dd, hyperfine, curl, wrk, hey, vegeta and dnsperf, as root.
 accuracy *args:
-    go run ./internal/accuracy {{ args }}
+    go run ./tools/duels accuracy {{ args }}
 
 # Targets of speed and size, beside fio, hey, wrk, curl, hyperfine and benchstat, as root.
 speed *args:
-    go run ./internal/speed {{ args }}
+    go run ./tools/duels speed {{ args }}
 
-# Real trials of two builds that differ in a sleep in the gateway, in a slower
-# proxy, in guest commands built for debugging, in an image of VMs made for it:
-# that is named, and nothing else.
+# A real trial of two builds that differ in a sleep in the gateway: it is named, and nothing else.
 _ab-test: _vm-setup
-    go run ./internal/aa -delay snapshots_create=200ms
-    go run ./internal/aa -delay proxy=20ms,proxy_mib=10ms
-    go run ./internal/aa -debug
-    go run ./internal/aa -image
+    go run ./tools/aa -delay snapshots_create=200ms
+
+# The same of a slower proxy, guest commands built for debugging, an image of VMs made for it.
+_ab-trials: _vm-setup
+    go run ./tools/aa -delay proxy=20ms,proxy_mib=10ms
+    go run ./tools/aa -debug
+    go run ./tools/aa -image
+
+# A trial on a cluster of Slurm, of three nodes on this machine, as root.
+_fleet-test:
+    .ci/setup fleet
+    .ci/fleet-test
+
+# The Job for Kubernetes is what its API's own types take, for the first look and a later one.
+_manifest: _build
+    rm -rf .bin/manifest
+    mkdir -p .bin/manifest/fake
+    install -m 755 cmd/capsem-bench/testdata/fake-build .bin/manifest/fake/capsem-bench
+    go build -C .ci/manifest -o ../../.bin/manifest/check .
+    .bin/capsem-bench ab plan --base .bin/manifest/fake --cand .bin/manifest/fake --machines 5 --dir .bin/manifest/trial --manifest kubernetes | .bin/manifest/check
+    .bin/capsem-bench ab judge --manifest kubernetes .bin/manifest/trial | .bin/manifest/check
+    ! .bin/capsem-bench ab judge --manifest kubernetes .bin/manifest/trial | sed 's/completionMode/completionmode/' | .bin/manifest/check
+    rm -rf .bin/manifest
+
+# Every file of a release in dist/, for all platforms or those given, tried on
+# this machine, as root.
+[private]
+release-dry *platforms: _release-setup
+    rm -rf dist
+    .ci/release dist {{ platforms }}
+    .ci/release-try dist
+
+_release-setup:
+    .ci/setup release
 
 # What the other recipes and the tests need, from the system's packages.
 _setup:
     .ci/setup
 
-# go vet for every system it has to build on.
+# go vet for every system it has to build on. With the flag it compiles what
+# release-dry then needs.
 _vet:
-    for os in linux/amd64 linux/arm64 darwin/arm64; do echo "vet $os"; GOOS=${os%/*} GOARCH=${os#*/} CGO_ENABLED=0 go vet ./...; done
+    for os in linux/amd64 linux/arm64 darwin/arm64; do echo "vet $os"; GOOS=${os%/*} GOARCH=${os#*/} CGO_ENABLED=0 go vet -trimpath ./...; done
 
 # go.mod and go.sum say what is used, and no more.
 _tidy:
@@ -87,15 +138,26 @@ _import dir="../shared/data":
 _pairs dir="../shared/data":
     [ ! -d {{ dir }} ] || go test -count 1 -v -run TestResultFilePairs ./cmd/capsem-bench -results "$(realpath {{ dir }})" | grep -E '^ *---|^ok|^FAIL'
 
-# The tests under the race detector; none may be skipped for want of a tool.
-# Those of the guest binary run another process, which is not under it.
+# The tests under the race detector; none may be skipped for want of a tool. It
+# sees nothing where nothing is concurrent: in report, repotest, trendcheck, the
+# trends of a history and the twenty runs of releases.txtar, and in tests of the
+# guest binary, which is another process. What is concurrent in compare runs
+# under it in the command's tests.
 _race:
-    go test -race -v $(go list ./... | grep -v /internal/guesttest$) | .ci/no-skips
-    go test -v -run Arm64 ./internal/guesttest | .ci/no-skips
+    go test -race -json -skip '^Test(TrendNames|SharedMovement|LinesAreNotJoined)|^TestScripts$/^releases$' $(go list ./... | grep -Ev '/(compare|report|internal/repotest|tools/(guesttest|trendcheck))$') | .ci/no-skips
+    go test -json -run 'Arm64|Browser' ./tools/guesttest ./report | .ci/no-skips
+
+# How often the change points of a history are wrong.
+_trend-check *args:
+    go run ./tools/trendcheck {{ args }}
 
 # A stock MCP client from npm against the gateway, through the guest's relay.
 _mcp:
     .ci/mcp
+
+# A Parquet export of a history, read by DuckDB from npm.
+_parquet:
+    .ci/parquet
 
 # The command where the recipes for VMs find it.
 _build:

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/capsem/capsem-bench/internal/termtext"
 )
 
 // What a baseline has to have, so that it is not of a quick run: as many boots
@@ -24,7 +26,7 @@ func Promotable(s *Side) []string {
 		}
 	}
 	if n := len(s.Boots); n < MinBaselineBoots {
-		add("%s: a quick run; want at least %d", plural(n, "boot"), MinBaselineBoots)
+		add("%s: a quick run; want at least %d", termtext.Plural(n, "boot"), MinBaselineBoots)
 	}
 	for _, b := range s.Boots {
 		if b.Run != nil && !b.Complete() {
@@ -38,17 +40,17 @@ func Promotable(s *Side) []string {
 	}
 	for _, op := range collect(s.Boots, nil) {
 		for _, unit := range op.primary() {
-			got := sample(op.old, readings(op.old, unit), unit)
+			got := sample(op.base, readings(op.base, unit), unit)
 			if got.Bad > 0 {
-				add("%s: %s in %s: %s", op.key, got.Status, plural(got.Bad, "boot"), got.Reason)
+				add("%s: %s in %s: %s", op.key, got.Status, termtext.Plural(got.Bad, "boot"), got.Reason)
 			}
 		}
-		for _, o := range op.old {
+		for _, o := range op.base {
 			if o.res.Rounds > 0 && o.res.Rounds < MinBaselineRounds {
-				add("%s of an operation: a quick run; want at least %d", plural(o.res.Rounds, "round"), MinBaselineRounds)
+				add("%s of an operation: a quick run; want at least %d", termtext.Plural(o.res.Rounds, "round"), MinBaselineRounds)
 			}
 		}
-		for _, d := range opDifferences(op.old, op.old) {
+		for _, d := range opDifferences(op.base, op.base) {
 			if d.Weight != Doubts {
 				add("%s: the boots did different things: %s", op.key, d.Text)
 			}

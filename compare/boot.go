@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/capsem/capsem-bench/convert"
 	"github.com/capsem/capsem-bench/internal/record"
@@ -15,7 +16,7 @@ import (
 // maxInput bounds one input. A boot of all ops with ten rounds is below 1 MB.
 const maxInput = 512 << 20
 
-// A Boot is one observation: all that one fresh sandbox said.
+// A Boot is one observation: everything that one fresh sandbox printed.
 type Boot struct {
 	*convert.Report
 	// Text is the benchmark text, also of a boot that was read from JSON.
@@ -38,10 +39,12 @@ var ErrNoResults = errors.New("no benchmark results in it")
 // shape, or benchmark text, plain or as JSON events. The name is used in
 // messages only; notes say what was left out.
 //
-// An input is one boot, whatever number of runs it holds, because rounds
-// taken for boots make differences out of noise. Only when it begins with the
-// host's boot line, as when such files are joined, does each boot line begin
-// a boot.
+// An input is one boot, whatever number of runs it holds, because a test that
+// counts rounds as boots reports noise as a difference. Only texts from before
+// the guest line (record.Guest) may be joined: when such an input begins with
+// the host's boot line, each boot line begins a boot. In a text that has a
+// guest line, a later boot line may have been printed by the guest, and does
+// not begin a boot.
 func ReadBoots(r io.Reader, name string) (boots []Boot, notes []string, err error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxInput+1))
 	if err != nil {
@@ -56,7 +59,10 @@ func ParseBoots(data []byte, name string) (boots []Boot, notes []string, err err
 	if len(data) > maxInput {
 		return nil, nil, fmt.Errorf("%s: larger than %d MiB", name, maxInput>>20)
 	}
-	if isDocument(data) {
+	if data, err = decoded(data, name); err != nil {
+		return nil, nil, err
+	}
+	if convert.IsDocument(data) {
 		var text bytes.Buffer
 		notes, err := convert.Import(&text, bytes.NewReader(data), name)
 		if err != nil {
@@ -89,10 +95,14 @@ func ParseBoots(data []byte, name string) (boots []Boot, notes []string, err err
 // places.
 func complaints(rep *convert.Report) (out []string) {
 	const most = 3
+	for _, f := range rep.Failures[:min(1, len(rep.Failures))] {
+		out = append(out, "the run failed: "+f.String())
+	}
+	failures := len(out)
 	for _, w := range rep.Warnings[:min(most, len(rep.Warnings))] {
 		out = append(out, w.String())
 	}
-	if n := len(rep.Warnings) + rep.Dropped - len(out); n > 0 {
+	if n := len(rep.Warnings) + rep.Dropped - len(out) + failures; n > 0 {
 		out = append(out, fmt.Sprintf("%s: %d more such lines; 'capsem-bench convert' shows them", rep.Name, n))
 	}
 	return out
@@ -107,24 +117,33 @@ func readBoot(text []byte, name string, read func(io.Reader, string) (*convert.R
 	if len(rep.Ops) == 0 {
 		return Boot{}, fmt.Errorf("%s: %w", name, ErrNoResults)
 	}
-	return Boot{Report: rep, Text: text}, nil
+	plain, err := convert.Plain(text, name)
+	if err != nil {
+		return Boot{}, err
+	}
+	return Boot{Report: rep, Text: plain}, nil
 }
 
-// isDocument reports whether the input is a JSON document and not a stream of
-// test events, whose lines are objects with an action.
-func isDocument(data []byte) bool {
-	body := bytes.TrimLeft(data, " \t\r\n")
-	if len(body) == 0 || body[0] != '{' {
-		return false
+// decoded is the input without a byte order mark, another encoding than UTF-8
+// or a compression.
+func decoded(data []byte, name string) ([]byte, error) {
+	r, err := convert.Decode(bytes.NewReader(data), name)
+	if err != nil {
+		return nil, err
 	}
-	line, _, _ := bytes.Cut(body, []byte("\n"))
-	return !bytes.Contains(line, []byte(`"Action":`))
+	out := bytes.NewBuffer(make([]byte, 0, len(data)+bytes.MinRead))
+	if _, err := out.ReadFrom(r); err != nil {
+		return nil, fmt.Errorf("reading %s: %w", name, err)
+	}
+	return out.Bytes(), nil
 }
 
 var bootLine = []byte(record.Prefix + `{"type":"boot"`)
 
+var guestLine = []byte("\n" + strings.TrimSuffix(record.GuestLine, "\n"))
+
 func splitBoots(data []byte) [][]byte {
-	if !bytes.HasPrefix(data, bootLine) {
+	if !bytes.HasPrefix(data, bootLine) || bytes.Contains(data, guestLine) {
 		return [][]byte{data}
 	}
 	var texts [][]byte
@@ -152,7 +171,7 @@ func prefix(name string, notes []string) []string {
 func sorted(boots []Boot) []Boot {
 	out := slices.Clone(boots)
 	slices.SortStableFunc(out, func(a, b Boot) int {
-		if c := cmp.Or(cmp.Compare(stageOf(a), stageOf(b)), cmp.Compare(slotOf(a), slotOf(b))); c != 0 {
+		if c := cmp.Or(cmp.Compare(stageOf(a), stageOf(b)), strings.Compare(on(a), on(b)), cmp.Compare(slotOf(a), slotOf(b))); c != 0 {
 			return c
 		}
 		return bytes.Compare(a.Text, b.Text)

@@ -8,26 +8,28 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/capsem/capsem-bench/convert"
 	"github.com/capsem/capsem-bench/internal/catalogue"
 	"github.com/capsem/capsem-bench/internal/record"
+	"github.com/capsem/capsem-bench/internal/termtext"
 	"golang.org/x/perf/benchmath"
 )
 
 // opBoots is what all boots say of one op.
 type opBoots struct {
-	key      string
-	category catalogue.Category
-	old, new []observation
+	key        string
+	category   catalogue.Category
+	base, cand []observation
 }
 
 // collect sorts what the boots say by op, in report order.
-func collect(old, new []Boot) []*opBoots {
+func collect(base, cand []Boot) []*opBoots {
 	byKey := make(map[string]*opBoots)
 	var ops []*opBoots
-	for side, boots := range [][]Boot{old, new} {
+	for side, boots := range [][]Boot{base, cand} {
 		for i := range boots {
 			for _, res := range boots[i].Ops {
-				key := opKey(res)
+				key := catalogue.Key(res.Op.Name)
 				op := byKey[key]
 				if op == nil {
 					op = &opBoots{key: key, category: res.Op.Category}
@@ -36,9 +38,9 @@ func collect(old, new []Boot) []*opBoots {
 				}
 				obs := observation{&boots[i], res}
 				if side == 0 {
-					op.old = append(op.old, obs)
+					op.base = append(op.base, obs)
 				} else {
-					op.new = append(op.new, obs)
+					op.cand = append(op.cand, obs)
 				}
 			}
 		}
@@ -60,16 +62,19 @@ func categoryPlace(c catalogue.Category) int {
 // findings makes the findings of all ops, several at a time.
 func (j *judge) findings() {
 	var tasks []func(*Ranker)
-	for _, op := range collect(j.old, j.new) {
-		diffs := opDifferences(op.old, op.new)
+	for _, op := range collect(j.base, j.cand) {
+		if !j.wanted(op.key, op.category) {
+			continue
+		}
+		diffs := opDifferences(op.base, op.cand)
 		primary := op.primary()
 		for _, unit := range op.units(primary) {
 			f := j.finding(op, unit)
 			f.Primary = slices.Contains(primary, unit)
 			f.oneOfMany = len(primary) > 1
-			f.Duplicate = !f.Primary && duplicates(unit)
-			f.old, f.new = readings(op.old, unit), readings(op.new, unit)
-			f.Old, f.New = sample(op.old, f.old, unit), sample(op.new, f.new, unit)
+			f.Duplicate = !f.Primary && catalogue.UnitOf(unit).Derived
+			f.base, f.cand = readings(op.base, unit), readings(op.cand, unit)
+			f.Base, f.Cand = sample(op.base, f.base, unit), sample(op.cand, f.cand, unit)
 			j.c.Findings = append(j.c.Findings, f)
 			tasks = append(tasks, func(rk *Ranker) { j.classify(f, op, diffs, rk) })
 		}
@@ -93,7 +98,7 @@ func (j *judge) findings() {
 // primary returns the metrics by which the op is judged, from what any boot
 // knows of it.
 func (op *opBoots) primary() []string {
-	all := slices.Concat(op.old, op.new)
+	all := slices.Concat(op.base, op.cand)
 	best := all[0].res
 	for _, o := range all {
 		if len(o.res.Units) > len(best.Units) {
@@ -107,7 +112,7 @@ func (op *opBoots) primary() []string {
 func (op *opBoots) units(primary []string) []string {
 	out := slices.Clone(primary)
 	seen := make(map[string]bool)
-	for _, o := range slices.Concat(op.old, op.new) {
+	for _, o := range slices.Concat(op.base, op.cand) {
 		for _, u := range o.res.Units {
 			seen[u] = true
 		}
@@ -133,12 +138,28 @@ func (op *opBoots) units(primary []string) []string {
 
 func (j *judge) finding(op *opBoots, unit string) *Finding {
 	f := &Finding{
-		Op: op.key, Category: op.category, Unit: unit, Better: better(unit),
+		Op: op.key, Category: op.category, Unit: unit, Better: op.better(unit),
 		Shift: math.NaN(), Lo: math.NaN(), Hi: math.NaN(), P: math.NaN(), Adjusted: math.NaN(), Smallest: math.Inf(1),
 	}
 	f.Budget = j.opt.Policy.budget(f)
 	f.Mute = j.opt.Policy.mute(f, j.opt.Now)
 	return f
+}
+
+// better returns which way of a unit is better by the word of the boots, "" if
+// nobody says or if they contradict each other.
+func (op *opBoots) better(unit string) catalogue.Direction {
+	var said catalogue.Direction
+	for _, o := range slices.Concat(op.base, op.cand) {
+		switch better := o.boot.Unit(o.res, unit).Better; {
+		case better == "" || better == said:
+		case said == "":
+			said = better
+		default:
+			return ""
+		}
+	}
+	return said
 }
 
 // sample sums up one side.
@@ -150,13 +171,19 @@ func sample(obs []observation, read []reading, unit string) Sample {
 		case read[i].ok:
 			values = append(values, read[i].value)
 			continue
+		case unsupported(o.res, unit):
+			s.Skipped++
+			s.Few++
 		case o.res.Status == record.Skipped:
 			s.Skipped++
 		default:
 			s.Bad++
 		}
 		status, reason := o.res.Status, o.res.Reason
-		if status == record.OK {
+		switch {
+		case unsupported(o.res, unit):
+			status, reason = record.Skipped, "too few requests for "+unit
+		case status == record.OK:
 			status, reason = record.Missing, "no value in "+unit
 			if len(o.res.Values[unit].Values()) > 0 {
 				status, reason = record.Invalid, "a value in "+unit+" is not a number"
@@ -174,6 +201,12 @@ func sample(obs []observation, read []reading, unit string) Sample {
 	return s
 }
 
+// unsupported reports whether an operation was measured and has no value in a
+// unit that it need not have: a percentile of load needs enough requests.
+func unsupported(res *convert.Result, unit string) bool {
+	return res.Status == record.OK && len(res.Op.Units) > 0 && !slices.Contains(res.Op.Units, unit) && res.Values[unit] == nil
+}
+
 // classify settles what needs no test: what failed, vanished, is new, or is
 // not comparable, and which rule judges the rest.
 func (j *judge) classify(f *Finding, op *opBoots, diffs []Difference, rk *Ranker) {
@@ -187,11 +220,11 @@ func (j *judge) classify(f *Finding, op *opBoots, diffs []Difference, rk *Ranker
 		}
 	}
 	if f.Primary {
-		f.Doubts = append(f.Doubts, doubts(op.old, op.new)...)
+		f.Doubts = append(f.Doubts, doubts(op.base, op.cand)...)
 	}
 	refused := refusing(diffs)
-	if f.Verdict, f.Reason = statusVerdict(f.Old, f.New); f.Verdict != "" {
-		if f.Verdict == Failed && f.New.Bad == 0 && len(refused) > 0 && !j.opt.Force {
+	if f.Verdict, f.Reason = statusVerdict(f.Base, f.Cand); f.Verdict != "" {
+		if f.Verdict == Failed && f.Cand.Bad == 0 && len(refused) > 0 && !j.opt.Force {
 			f.Verdict, f.Reason = NotComparable, refused[0].Text+"; "+f.Reason
 		}
 		return
@@ -213,44 +246,49 @@ func (j *judge) classify(f *Finding, op *opBoots, diffs []Difference, rk *Ranker
 			f.Doubts = append(f.Doubts, d.Text)
 		}
 	}
-	for _, s := range []Sample{f.Old, f.New} {
+	for _, s := range []Sample{f.Base, f.Cand} {
 		if s.Bad > 0 {
-			f.Doubts = append(f.Doubts, plural(s.Bad, "boot")+" of "+plural(s.Bad+s.Boots, "boot")+" without a value: "+s.Reason)
+			f.Doubts = append(f.Doubts, termtext.Plural(s.Bad, "boot")+" of "+termtext.Plural(s.Bad+s.Boots, "boot")+" without a value: "+s.Reason)
 		} else if s.Skipped > 0 {
-			f.Doubts = append(f.Doubts, "skipped in "+plural(s.Skipped, "boot")+" of "+plural(s.Skipped+s.Boots, "boot")+": "+s.Reason)
+			f.Doubts = append(f.Doubts, "skipped in "+termtext.Plural(s.Skipped, "boot")+" of "+termtext.Plural(s.Skipped+s.Boots, "boot")+": "+s.Reason)
 		}
 	}
 	j.judgement(f, op, rk)
 }
 
 // statusVerdict decides by how the op ended on both sides; "" is by values.
-func statusVerdict(old, new Sample) (Verdict, string) {
+func statusVerdict(base, cand Sample) (Verdict, string) {
 	bad := func(s Sample) string { return string(s.Status) + ": " + s.Reason }
+	few := func(s Sample) bool { return s.Few > 0 && s.Boots == 0 && s.Bad == 0 }
 	switch {
-	case new.Bad > 0 && old.Boots == 0 && old.Bad > 0:
-		return Failed, "on both sides; new " + bad(new)
-	case new.Bad > 0 && new.Status == record.Missing && new.Boots == 0:
-		return Missing, "new " + bad(new)
-	case new.Bad > 0:
-		return Failed, "new " + bad(new)
-	case !new.seen():
+	case few(cand):
+		return Skipped, "new: " + cand.Reason
+	case few(base) && cand.Bad == 0:
+		return Skipped, "old: " + base.Reason
+	case cand.Bad > 0 && base.Boots == 0 && base.Bad > 0:
+		return Failed, "on both sides; new " + bad(cand)
+	case cand.Bad > 0 && cand.Status == record.Missing && cand.Boots == 0:
+		return Missing, "new " + bad(cand)
+	case cand.Bad > 0:
+		return Failed, "new " + bad(cand)
+	case !cand.seen():
 		return Missing, "new does not have it"
-	case new.Boots == 0 && (old.Boots > 0 || old.Bad > 0):
-		return Missing, "new " + bad(new)
-	case new.Boots == 0:
-		return Skipped, new.Reason
-	case !old.seen():
+	case cand.Boots == 0 && (base.Boots > 0 || base.Bad > 0):
+		return Missing, "new " + bad(cand)
+	case cand.Boots == 0:
+		return Skipped, cand.Reason
+	case !base.seen():
 		return New, "old does not have it"
-	case old.Boots == 0 && old.Bad == 0:
-		return New, "old " + bad(old)
-	case old.Boots == 0:
-		return Failed, "old " + bad(old)
+	case base.Boots == 0 && base.Bad == 0:
+		return New, "old " + bad(base)
+	case base.Boots == 0:
+		return Failed, "old " + bad(base)
 	}
 	return "", ""
 }
 
 // doubts are the guests' own, with the side where only one has them.
-func doubts(old, new []observation) []string {
+func doubts(base, cand []observation) []string {
 	of := func(obs []observation) (out []string) {
 		for _, o := range obs {
 			for _, d := range o.res.Note.Doubts {
@@ -262,8 +300,8 @@ func doubts(old, new []observation) []string {
 		return out
 	}
 	var out []string
-	inNew := of(new)
-	for _, d := range of(old) {
+	inNew := of(cand)
+	for _, d := range of(base) {
 		if i := slices.Index(inNew, d); i >= 0 {
 			inNew = slices.Delete(inNew, i, i+1)
 		} else {
@@ -280,21 +318,21 @@ func doubts(old, new []observation) []string {
 // judgement chooses the rule and fills in the effect.
 func (j *judge) judgement(f *Finding, op *opBoots, rk *Ranker) {
 	f.Judged = ByRank
-	if slices.ContainsFunc(slices.Concat(f.old, f.new), func(r reading) bool { return r.ok && r.value <= 0 }) {
+	if slices.ContainsFunc(slices.Concat(f.base, f.cand), func(r reading) bool { return r.ok && r.value <= 0 }) {
 		f.Linear, f.Judged = true, ByRaw
 	}
 	sign := 1.0
 	if f.Better == catalogue.Higher {
 		sign = -1
 	}
-	delta := sign * (f.New.Median - f.Old.Median)
+	delta := sign * (f.Cand.Median - f.Base.Median)
 	switch {
 	case !f.Primary:
-	case isCount(f.Unit) && constant(op.old, f.Unit) && constant(op.new, f.Unit):
+	case catalogue.UnitOf(f.Unit).Kind == catalogue.Count && constant(op.base, f.Unit) && constant(op.cand, f.Unit):
 		f.Judged, f.Linear = ByCount, true
 		f.Shift, f.Lo, f.Hi = delta, delta, delta
 		f.Smallest = f.Budget
-	case isTime(f.Unit) && delta != 0 && math.Abs(delta) <= tick(op, f.Unit):
+	case catalogue.UnitOf(f.Unit).Kind.IsTime() && delta != 0 && math.Abs(delta) <= tick(op, f.Unit):
 		f.Judged = ByClock
 	}
 	switch {
@@ -304,20 +342,20 @@ func (j *judge) judgement(f *Finding, op *opBoots, rk *Ranker) {
 		f.Shift = delta
 		return
 	case !f.Primary:
-		f.Shift = sign * math.Log(f.New.Median/f.Old.Median)
+		f.Shift = sign * math.Log(f.Cand.Median/f.Base.Median)
 		return
 	}
 	f.strata = j.split(f)
-	f.Shift, f.Lo, f.Hi = rk.Interval(f.strata, 0.95)
+	f.Shift, f.Lo, f.Hi = rk.Interval(measured(f.strata), 0.95)
 	if f.Judged == ByClock {
-		f.Smallest = math.Max(f.Budget, math.Abs(delta/f.Old.Median))
+		f.Smallest = math.Max(f.Budget, math.Abs(delta/f.Base.Median))
 		return
 	}
 	budget := f.Budget
 	if f.Linear {
-		budget *= math.Abs(f.Old.Median)
+		budget *= math.Abs(f.Base.Median)
 	}
-	f.item = &Item{Budget: budget, Group: string(f.Category), Linear: f.Linear}
+	f.op = &Op{Budget: budget, Group: string(f.Category), Linear: f.Linear}
 }
 
 // allRounds returns the rounds of all boots that count.
@@ -331,29 +369,53 @@ func allRounds(obs []observation, unit string) []float64 {
 	return out
 }
 
-// split sorts a metric's values by stage and side.
+// split sorts a metric's values by stage and side: boot i of a side and stage
+// at index i, NaN where it has none.
 func (j *judge) split(f *Finding) []Stratum {
 	out := make([]Stratum, max(1, len(j.stages)))
-	fill := func(read []reading, to func(*Stratum) *[]float64) {
+	f.blockNames = j.blocks(out)
+	fill := func(boots []Boot, read []reading, to func(*Stratum) *[]float64) {
+		values := make(map[*Boot]float64, len(read))
 		for _, r := range read {
-			if !r.ok {
-				continue
+			if r.ok {
+				values[r.boot] = f.oriented(r.value)
 			}
-			at, v := 0, r.value
+		}
+		for i := range boots {
+			at := 0
 			if len(j.stages) > 1 {
-				at = slices.Index(j.stages, stageOf(*r.boot))
+				at = slices.Index(j.stages, stageOf(boots[i]))
 			}
-			if !f.Linear {
-				v = math.Log(v)
-			}
-			if f.Better == catalogue.Higher {
-				v = -v
+			v, ok := values[&boots[i]]
+			if !ok {
+				v = math.NaN()
 			}
 			side := to(&out[at])
 			*side = append(*side, v)
 		}
 	}
-	fill(f.old, func(s *Stratum) *[]float64 { return &s.Old })
-	fill(f.new, func(s *Stratum) *[]float64 { return &s.New })
+	fill(j.base, f.base, func(s *Stratum) *[]float64 { return &s.Base })
+	fill(j.cand, f.cand, func(s *Stratum) *[]float64 { return &s.Cand })
+	return out
+}
+
+// oriented returns a value so that larger is worse, as a logarithm where the
+// metric allows.
+func (f *Finding) oriented(v float64) float64 {
+	if !f.Linear {
+		v = math.Log(v)
+	}
+	if f.Better == catalogue.Higher {
+		v = -v
+	}
+	return v
+}
+
+// measured are aligned strata without the boots that have no value.
+func measured(strata []Stratum) []Stratum {
+	out := make([]Stratum, len(strata))
+	for i, s := range strata {
+		out[i] = s.aligned().present()
+	}
 	return out
 }

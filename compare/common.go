@@ -16,8 +16,8 @@ const commonShare = 0.4
 // movement has to be for it to count as a slow boot as a whole: 20 %.
 const slowBoot = 0.1823
 
-// minCommon is the fewest ops from which a boot's common movement can be
-// told; below it one slowed op would be a large part of the estimate.
+// minCommon is the smallest number of ops from which a boot's common movement
+// can be estimated; below it one slowed op would be a large part of the estimate.
 const minCommon = 8
 
 // mostFollow bounds what is taken out of an op to so many times the boot's
@@ -26,12 +26,13 @@ const minCommon = 8
 // slowdown, so without a bound the two together could hide it.
 const mostFollow = 3
 
-// fewGroups is the fewest groups whose median one of them cannot move; below
+// fewGroups is the smallest number of groups whose median one of them cannot
+// move; below
 // it all ops count alike.
 const fewGroups = 3
 
-// RemoveCommonMode takes the strata of all items measured in one stage, boot
-// i of a side at index i in every item, and returns them without the movement
+// removeCommonMode takes the strata of all ops measured in one stage, boot
+// i of a side at index i in every op, and returns them without the movement
 // that a boot's ops share: a boot on a busy machine is slow in most ops, and
 // that says nothing about any of them.
 //
@@ -44,14 +45,14 @@ const fewGroups = 3
 // The result is for testing only. Labels play no part in it, both sides are
 // treated alike, so the rank test stays exact; but a build that slows most
 // ops loses part of its shift. Estimates are made from the original values.
-func RemoveCommonMode(items []*Item, strata []Stratum) []Stratum {
+func removeCommonMode(rk *Ranker, items []Op, strata []Stratum) []Stratum {
 	out := make([]Stratum, len(strata))
 	ops := make([]movingOp, len(strata))
 	moving := 0
 	for i, s := range strata {
-		out[i] = Stratum{Old: slices.Clone(s.Old), New: slices.Clone(s.New)}
-		ops[i].Item = items[i]
-		ops[i].centre, ops[i].spread = medianMAD(slices.Concat(s.Old, s.New))
+		out[i] = Stratum{Base: slices.Clone(s.Base), Cand: slices.Clone(s.Cand), Blocks: s.Blocks}
+		ops[i].Op = items[i]
+		ops[i].centre, ops[i].spread = medianMAD(slices.Concat(s.Base, s.Cand))
 		if ops[i].spread > 0 {
 			moving++
 		}
@@ -60,8 +61,8 @@ func RemoveCommonMode(items []*Item, strata []Stratum) []Stratum {
 		return out
 	}
 	sides := []func(Stratum) []float64{
-		func(s Stratum) []float64 { return s.Old },
-		func(s Stratum) []float64 { return s.New },
+		func(s Stratum) []float64 { return s.Base },
+		func(s Stratum) []float64 { return s.Cand },
 	}
 	var scaled, plain []float64 // of every boot, Old's first
 	for _, side := range sides {
@@ -76,12 +77,20 @@ func RemoveCommonMode(items []*Item, strata []Stratum) []Stratum {
 			}))
 		}
 	}
+	if n := len(strata[0].Base); differ2(rk, strata[0], plain[:n], plain[n:]) || differ2(rk, strata[0], scaled[:n], scaled[n:]) {
+		return out
+	}
 	limit := upperQuartile(plain) + slowBoot
+	slow := func(by float64) bool { return by > limit }
+	if strata[0].blocked() {
+		// A slow boot moves its machine's middle, and with it its partner.
+		slow = func(by float64) bool { return math.Abs(by) > limit }
+	}
 	n := 0
 	for _, side := range sides {
 		for boot := range side(strata[0]) {
 			for i, op := range ops {
-				if plain[n] > limit && !op.Linear {
+				if slow(plain[n]) && !op.Linear {
 					side(out[i])[boot] -= plain[n]
 				} else {
 					side(out[i])[boot] -= op.follows(scaled[n], plain[n])
@@ -93,9 +102,18 @@ func RemoveCommonMode(items []*Item, strata []Stratum) []Stratum {
 	return out
 }
 
-// movingOp is an item with the middle of its values in a stage.
+// differ2 reports whether the common movement differs between the sides, by a
+// two-sided rank test at 5 %. It is then not the machine's alone, and to take
+// it out would make what did not change look as if it had.
+func differ2(rk *Ranker, like Stratum, base, cand []float64) bool {
+	const level = 0.05
+	s := []Stratum{{Base: base, Cand: cand, Blocks: like.Blocks}}
+	return rk.P(s, 0) <= level/2 || rk.P(mirror(s), 0) <= level/2
+}
+
+// movingOp is an op with the middle of its values in a stage.
 type movingOp struct {
-	*Item
+	Op
 	centre, spread float64
 }
 

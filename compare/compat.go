@@ -10,6 +10,7 @@ import (
 	"github.com/capsem/capsem-bench/convert"
 	"github.com/capsem/capsem-bench/internal/catalogue"
 	"github.com/capsem/capsem-bench/internal/record"
+	"github.com/capsem/capsem-bench/internal/termtext"
 )
 
 // A Weight says what a difference between the sides means.
@@ -59,6 +60,15 @@ func attributes() []attribute {
 	}
 }
 
+// Varying returns what may differ on purpose, for Options.Vary.
+func Varying() []string {
+	var out []string
+	for _, a := range attributes() {
+		out = append(out, a.what)
+	}
+	return append(out, "machine")
+}
+
 type attribute struct {
 	what   string
 	weight Weight
@@ -104,25 +114,25 @@ func count(n int64) string {
 }
 
 // differences compares the sides as a whole.
-func differences(old, new []Boot, vary []string) []Difference {
+func differences(base, cand []Boot, vary []string) []Difference {
 	var out []Difference
 	for _, a := range attributes() {
-		o, n := distinct(old, a.of), distinct(new, a.of)
+		o, n := distinct(base, a.of), distinct(cand, a.of)
 		weight := a.weight
 		if slices.Contains(vary, a.what) {
 			weight = Doubts
 		}
 		if d, ok := differ(a.what, weight, o, n); ok {
-			if a.what == "root" && slices.ContainsFunc(slices.Concat(old, new), func(b Boot) bool { return b.Imported || b.Run == nil }) {
+			if a.what == "root" && slices.ContainsFunc(slices.Concat(base, cand), func(b Boot) bool { return b.Imported || b.Run == nil }) {
 				continue // Capsem's JSON does not say
 			}
 			out = append(out, d)
 		}
 	}
-	if o, n := distinct(old, hostname), distinct(new, hostname); len(o) == 1 && len(n) == 1 && o[0] != n[0] {
+	if o, n := distinct(base, hostname), distinct(cand, hostname); len(o) == 1 && len(n) == 1 && o[0] != n[0] {
 		out = append(out, Difference{"host", Doubts, fmt.Sprintf("host %s against %s", show(o), show(n))})
 	}
-	return append(out, unfit(slices.Concat(old, new), vary)...)
+	return append(out, unfit(slices.Concat(base, cand), vary)...)
 }
 
 // unfit says where the host was not fit to measure when a boot began or ended.
@@ -145,7 +155,7 @@ func unfit(boots []Boot, vary []string) []Difference {
 		}
 	}
 	if n > 1 {
-		out[0].Text += fmt.Sprintf(" (and in %s more)", plural(n-1, "boot"))
+		out[0].Text += fmt.Sprintf(" (and in %s more)", termtext.Plural(n-1, "boot"))
 	}
 	return out
 }
@@ -160,22 +170,22 @@ func hostname(b Boot) string {
 }
 
 // differ compares the values that the boots of the sides have.
-func differ(what string, weight Weight, old, new []string) (Difference, bool) {
-	if slices.Equal(old, new) && len(old) <= 1 {
+func differ(what string, weight Weight, base, cand []string) (Difference, bool) {
+	if slices.Equal(base, cand) && len(base) <= 1 {
 		return Difference{}, false
 	}
 	known := func(v []string) []string {
 		return slices.DeleteFunc(slices.Clone(v), func(s string) bool { return s == "" })
 	}
-	union := slices.Concat(known(old), known(new))
+	union := slices.Concat(known(base), known(cand))
 	slices.Sort(union)
-	text := fmt.Sprintf("%s %s against %s", what, show(old), show(new))
-	if slices.Equal(old, new) {
-		text = fmt.Sprintf("%s %s on both sides", what, show(old))
+	text := fmt.Sprintf("%s %s against %s", what, show(base), show(cand))
+	if slices.Equal(base, cand) {
+		text = fmt.Sprintf("%s %s on both sides", what, show(base))
 	}
 	if len(slices.Compact(union)) <= 1 && weight != Doubts {
 		weight = RefusesGate // not known to differ, and not known to be alike
-		if slices.Equal(old, new) {
+		if slices.Equal(base, cand) {
 			weight = Doubts
 		}
 	}
@@ -206,13 +216,13 @@ func show(values []string) string {
 
 // opDifferences compares the work and the cache state of one op. Boots that
 // did not come as far as running it still say what they were asked for.
-func opDifferences(old, new []observation) []Difference {
-	if len(old) == 0 || len(new) == 0 {
+func opDifferences(base, cand []observation) []Difference {
+	if len(base) == 0 || len(cand) == 0 {
 		return nil
 	}
 	var out []Difference
 	add := func(what string, weight Weight, of func(observation) string) {
-		o, n := distinctOf(old, of), distinctOf(new, of)
+		o, n := distinctOf(base, of), distinctOf(cand, of)
 		if d, ok := differ(what, weight, o, n); ok {
 			out = append(out, d)
 		}
@@ -221,10 +231,12 @@ func opDifferences(old, new []observation) []Difference {
 		return func(o observation) string { return f(o.boot.Workload(o.res)) }
 	}
 	add("workload", Refuses, workload(func(w convert.Workload) string { return w.Name }))
+	add("package", Refuses, workload(func(w convert.Workload) string { return w.Pkg }))
 	add("URL", Refuses, workload(func(w convert.Workload) string { return w.URL }))
 	add("scan dirs", Refuses, workload(func(w convert.Workload) string { return w.Dirs }))
+	add("files are opened", Refuses, workload(func(w convert.Workload) string { return w.Opens }))
 	add("cache", Refuses, cacheState)
-	if strings.Contains(new[0].res.Op.Name, "c=unknown") && len(out) == 0 {
+	if strings.Contains(cand[0].res.Op.Name, "c=unknown") && len(out) == 0 {
 		out = append(out, Difference{"workload", Refuses, "the concurrency is not stated, so it is not known to be the same"})
 	}
 	add("largest file", Doubts, func(o observation) string {

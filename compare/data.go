@@ -6,7 +6,8 @@ import (
 	"io"
 	"math"
 	"strconv"
-	"strings"
+
+	"github.com/capsem/capsem-bench/internal/termtext"
 )
 
 // SchemaJSON names the layout of WriteJSON.
@@ -18,11 +19,11 @@ const SchemaJSON = "capsem-bench.compare/1"
 func WriteJSON(w io.Writer, c *Comparison, d *Decision) error {
 	doc := jsonDoc{
 		Schema: SchemaJSON,
-		Old:    jsonSide{c.Old, c.OldBoots}, New: jsonSide{c.New, c.NewBoots},
+		Base:   jsonSide{c.Base, c.BaseBoots}, Cand: jsonSide{c.Cand, c.CandBoots},
 		Order: string(c.Order.Interleaving), OrderReason: c.Order.Reason,
 		Differences: []jsonDifference{}, Doubts: c.Doubts, Notes: c.Notes, Forced: c.Forced,
-		Metrics: c.Ops, Method: string(c.Method), Looked: c.Looked, Looks: c.Looks, Open: []string{},
-		Findings: []jsonFinding{},
+		Metrics: c.Ops, Method: string(c.Method), Looked: c.Looked, Looks: c.Looks, Stopped: c.Stopped, Open: []string{},
+		Categories: jsonCategories(c.Categories()), Findings: []jsonFinding{}, Repeats: c.Repeats,
 	}
 	if c.Power != nil {
 		doc.Underpowered = c.Power.Error()
@@ -33,14 +34,17 @@ func WriteJSON(w io.Writer, c *Comparison, d *Decision) error {
 	for _, cat := range c.Open() {
 		doc.Open = append(doc.Open, string(cat))
 	}
-	if m := c.Machine; m != nil {
-		doc.Machine = &jsonMovement{m.Slower, m.Moved, m.Ops, m.Median, m.String() + ": " + c.blame()}
+	if m := c.Common; m != nil {
+		doc.Common = &jsonCommon{m.Slower, m.Moved, m.Ops, m.Median, m.String() + ": " + c.cause()}
+	}
+	for _, m := range c.Movements {
+		doc.Movements = append(doc.Movements, jsonMovement{string(m.Category), m.Slower, math.Expm1(m.Shift), math.Expm1(m.Lo), math.Expm1(m.Hi), m.P, m.Ops, m.Sentence()})
 	}
 	for _, f := range c.Findings {
 		doc.Findings = append(doc.Findings, jsonOf(f))
 	}
 	if d != nil {
-		doc.Gate = &jsonGate{int(d.Status), d.Answer(), []string{}, d.Reasons, d.Remarks, d.Plan}
+		doc.Gate = &jsonGate{int(d.Status), d.Answer(), []string{}, d.Reasons, d.Remarks, d.Plan, d.Where}
 		for _, f := range d.Regressions {
 			doc.Gate.Regressions = append(doc.Gate.Regressions, f.Key())
 		}
@@ -54,8 +58,8 @@ func WriteJSON(w io.Writer, c *Comparison, d *Decision) error {
 type jsonDoc struct {
 	Schema       string           `json:"schema"`
 	Gate         *jsonGate        `json:"gate,omitempty"`
-	Old          jsonSide         `json:"old"`
-	New          jsonSide         `json:"new"`
+	Base         jsonSide         `json:"old"`
+	Cand         jsonSide         `json:"new"`
 	Order        string           `json:"order"`
 	OrderReason  string           `json:"order_reason,omitempty"`
 	Differences  []jsonDifference `json:"differences"`
@@ -68,7 +72,11 @@ type jsonDoc struct {
 	Looks        int              `json:"looks_planned"`
 	Open         []string         `json:"open_categories"`
 	Underpowered string           `json:"underpowered,omitempty"`
-	Machine      *jsonMovement    `json:"movement,omitempty"`
+	Common       *jsonCommon      `json:"movement,omitempty"`
+	Movements    []jsonMovement   `json:"movements,omitempty"`
+	Categories   []jsonCategory   `json:"categories,omitempty"`
+	Stopped      bool             `json:"stopped_early,omitempty"`
+	Repeats      []Repeat         `json:"repeated_pairs,omitempty"`
 	Findings     []jsonFinding    `json:"findings"`
 }
 
@@ -79,6 +87,7 @@ type jsonGate struct {
 	Reasons     []string `json:"reasons,omitempty"`
 	Remarks     []string `json:"remarks,omitempty"`
 	Plan        []string `json:"plan,omitempty"`
+	Where       string   `json:"where,omitempty"`
 }
 
 type jsonSide struct {
@@ -93,6 +102,17 @@ type jsonDifference struct {
 }
 
 type jsonMovement struct {
+	Category string  `json:"category"` // "" is everything
+	Slower   bool    `json:"slower"`
+	Change   float64 `json:"slowdown"`
+	Lo       float64 `json:"slowdown_lo"`
+	Hi       float64 `json:"slowdown_hi"`
+	P        float64 `json:"p_adjusted"`
+	Metrics  int     `json:"metrics"`
+	Text     string  `json:"text"`
+}
+
+type jsonCommon struct {
 	Slower bool    `json:"slower"`
 	Moved  int     `json:"moved"`
 	Of     int     `json:"of"`
@@ -123,8 +143,8 @@ type jsonFinding struct {
 	Outcome   string     `json:"outcome,omitempty"`
 	Reason    string     `json:"reason,omitempty"`
 	Forced    bool       `json:"forced,omitempty"`
-	Old       jsonSample `json:"old"`
-	New       jsonSample `json:"new"`
+	Base      jsonSample `json:"old"`
+	Cand      jsonSample `json:"new"`
 	Change    *float64   `json:"change,omitempty"`
 	ChangeLo  *float64   `json:"change_lo,omitempty"`
 	ChangeHi  *float64   `json:"change_hi,omitempty"`
@@ -142,7 +162,7 @@ func jsonOf(f *Finding) jsonFinding {
 	out := jsonFinding{
 		Key: f.Key(), Category: string(f.Category), Op: f.Op, Unit: f.Unit, Better: string(f.Better),
 		Primary: f.Primary, Duplicate: f.Duplicate, Verdict: string(f.Verdict), Outcome: string(f.Outcome),
-		Reason: f.Reason, Forced: f.Forced, Old: jsonSampleOf(f.Old), New: jsonSampleOf(f.New),
+		Reason: f.Reason, Forced: f.Forced, Base: jsonSampleOf(f.Base), Cand: jsonSampleOf(f.Cand),
 		P: finite(f.P), Adjusted: finite(f.Adjusted), Judged: string(f.Judged), Open: f.Open, Doubts: f.Doubts,
 	}
 	if change, lo, hi, ok := f.Change(); ok {
@@ -173,23 +193,53 @@ func finite(v float64) *float64 {
 	return &v
 }
 
-// WriteCSV writes one line a metric with a header. Ratios are plain: 0.05 is
-// 5 %. Figures that do not exist are empty.
-func WriteCSV(w io.Writer, c *Comparison) error {
-	cw := csv.NewWriter(w)
-	_ = cw.Write([]string{
+// What the lines of movements have for a category and an op.
+const (
+	everythingCSV = "everything"
+	wholeCSV      = "as a whole"
+)
+
+func csvHeader() []string {
+	return []string{
 		"category", "op", "unit", "better", "primary", "old_boots", "old", "old_lo", "old_hi", "new_boots", "new", "new_lo", "new_hi",
 		"change", "change_lo", "change_hi", "p", "p_adjusted", "budget", "smallest_shown", "verdict", "outcome", "forced", "reason",
-	})
+	}
+}
+
+// WriteCSV writes one line a metric with a header, then one for each movement
+// of a category or of everything, whose change is a slowdown. Ratios are plain:
+// 0.05 is 5 %. Figures that do not exist are empty.
+func WriteCSV(w io.Writer, c *Comparison) error {
+	cw := csv.NewWriter(w)
+	_ = cw.Write(csvHeader())
 	for _, f := range c.Findings {
 		j := jsonOf(f)
 		_ = cw.Write([]string{
-			j.Category, inert(j.Op), inert(j.Unit), j.Better, strconv.FormatBool(j.Primary),
-			strconv.Itoa(j.Old.Boots), decimal(j.Old.Median), decimal(j.Old.Lo), decimal(j.Old.Hi),
-			strconv.Itoa(j.New.Boots), decimal(j.New.Median), decimal(j.New.Lo), decimal(j.New.Hi),
+			j.Category, termtext.Spreadsheet(j.Op), termtext.Spreadsheet(j.Unit), j.Better, strconv.FormatBool(j.Primary),
+			strconv.Itoa(j.Base.Boots), decimal(j.Base.Median), decimal(j.Base.Lo), decimal(j.Base.Hi),
+			strconv.Itoa(j.Cand.Boots), decimal(j.Cand.Median), decimal(j.Cand.Lo), decimal(j.Cand.Hi),
 			decimal(j.Change), decimal(j.ChangeLo), decimal(j.ChangeHi), decimal(j.P), decimal(j.Adjusted), decimal(j.Budget), decimal(j.Smallest),
-			j.Verdict, j.Outcome, strconv.FormatBool(j.Forced), inert(j.Reason),
+			j.Verdict, j.Outcome, strconv.FormatBool(j.Forced), termtext.Spreadsheet(j.Reason),
 		})
+	}
+	for _, m := range c.Movements {
+		category, verdict := string(m.Category), Faster
+		if category == "" {
+			category = everythingCSV
+		}
+		if m.Slower {
+			verdict = Slower
+		}
+		values := map[string]string{
+			"category": category, "op": wholeCSV, "unit": "ratio", "better": "lower", "primary": "false", "forced": "false",
+			"change": decimal(finite(math.Expm1(m.Shift))), "change_lo": decimal(finite(math.Expm1(m.Lo))), "change_hi": decimal(finite(math.Expm1(m.Hi))),
+			"p_adjusted": decimal(finite(m.P)), "verdict": string(verdict),
+		}
+		var row []string
+		for _, name := range csvHeader() {
+			row = append(row, values[name])
+		}
+		_ = cw.Write(row)
 	}
 	cw.Flush()
 	return cw.Error()
@@ -200,12 +250,4 @@ func decimal(v *float64) string {
 		return ""
 	}
 	return strconv.FormatFloat(*v, 'g', -1, 64)
-}
-
-// inert keeps a spreadsheet from taking text from outside for a formula.
-func inert(s string) string {
-	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
-		return "'" + s
-	}
-	return s
 }

@@ -1,16 +1,16 @@
 // Package compare says what changed between two builds, and whether a release
 // may ship: boots in, verdicts out.
 //
-// One observation is one boot, a fresh sandbox. Rounds inside a boot share
-// its luck, so they are summarised to their median first, after one warm-up
-// round where there are three or more; pooling them makes a test see
-// differences between boots as differences between builds. An op is compared
-// by its primary metric of the catalogue, in log and turned so that larger is
-// worse. The effect is the stratified Hodges-Lehmann shift with the interval
-// that inverts the exact stratified rank test (van Elteren 1960), corrected
-// over all ops by Holm's procedure.
+// One observation is one boot, a fresh sandbox. Rounds of one boot share its
+// conditions (memory, disk, caches), so they are summarised to their median
+// first, after one warm-up round where there are three or more. A test of
+// pooled rounds would report differences between boots as differences between
+// builds. An op is compared by its primary metric of the catalogue, in log and
+// turned so that larger is worse. The effect is the stratified Hodges-Lehmann
+// shift with the interval that inverts the exact stratified rank test (van
+// Elteren 1960), corrected over all ops by Holm's procedure.
 //
-// The one decision behind it: what cannot be told is never a pass. Boots
+// The one decision behind it: what cannot be decided is never a pass. Boots
 // whose order is not proven to have alternated, too few boots for the number
 // of metrics, different workloads, failed or vanished ops each have an answer
 // of their own, and none of them is "no regression".
@@ -24,5 +24,5 @@
 //
 // Limits: the test assumes that boots of one stage are exchangeable, which
 // interleaving provides and nothing else does; small p-values need boots, and
-// CanFire says how many.
+// CanReject says how many.
 package compare

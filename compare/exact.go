@@ -3,19 +3,7 @@ package compare
 import (
 	"math"
 	"slices"
-	"strconv"
-	"strings"
-
-	"github.com/capsem/capsem-bench/internal/catalogue"
 )
-
-// isTime and isCount tell units apart. A time or a rate that was the same in
-// every round was rounded; a count that was the same is exact.
-func isTime(unit string) bool { return unit == "ns/op" || strings.HasSuffix(unit, "-ns") }
-
-func isCount(unit string) bool {
-	return !isTime(unit) && !strings.HasSuffix(unit, "/s") && unit != "iops" && better(unit) == catalogue.Lower
-}
 
 // constant reports whether at least two rounds all have one value.
 func constant(obs []observation, unit string) bool {
@@ -33,12 +21,12 @@ const (
 // different values always have a divisor, so it takes three.
 func tick(op *opBoots, unit string) float64 {
 	var least float64
-	for _, o := range slices.Concat(op.old, op.new) {
+	for _, o := range slices.Concat(op.base, op.cand) {
 		if o.boot.Imported && o.boot.Run != nil && o.boot.Run.Source != "" {
 			least = max(least, capsemTick/shares(o))
 		}
 	}
-	all := slices.Concat(allRounds(op.old, unit), allRounds(op.new, unit))
+	all := slices.Concat(allRounds(op.base, unit), allRounds(op.cand, unit))
 	var divisor int64
 	for _, v := range all {
 		if v != math.Trunc(v) || math.Abs(v) >= 1<<53 {
@@ -62,11 +50,4 @@ func shares(o observation) float64 {
 		return 1
 	}
 	return float64(max(o.res.Samples[0].Count, 1))
-}
-
-func plural(n int, noun string) string {
-	if n != 1 {
-		noun += "s"
-	}
-	return strconv.Itoa(n) + " " + noun
 }

@@ -19,9 +19,9 @@ func (g *gate) blind() {
 	if g.d.Few = g.few(); !g.d.Few || g.c.Ops == 0 {
 		return
 	}
-	if p := MinP([2]int{g.c.OldBoots, g.c.NewBoots}); p > g.c.alpha {
+	if p := MinP([2]int{g.c.BaseBoots, g.c.CandBoots}); p > g.c.alpha {
 		g.cannot("%d and %d boots give no p below %.2g, and the gate is at %s: no slowdown of any size could show",
-			g.c.OldBoots, g.c.NewBoots, p, share(g.c.alpha))
+			g.c.BaseBoots, g.c.CandBoots, p, share(g.c.alpha))
 		return
 	}
 	var never, hardly []string
@@ -58,7 +58,7 @@ func firstOf(names []string) string {
 
 // byMaxT reports whether few boots judge the finding together with others.
 func (c *Comparison) byMaxT(f *Finding) bool {
-	return f.item != nil && f.Mute == nil && (f.Judged == ByRank || f.Judged == ByRaw) && !math.IsNaN(f.Adjusted)
+	return f.op != nil && f.Mute == nil && (f.Judged == ByRank || f.Judged == ByRaw) && !math.IsNaN(f.Adjusted)
 }
 
 // couldShow says in words what few boots show.
@@ -80,12 +80,12 @@ func (c *Comparison) couldShow() string {
 	slices.Sort(sizes)
 	least := func(v float64) string {
 		if math.IsInf(v, 1) {
-			return "no amount"
+			return "any"
 		}
-		return percent(v)
+		return strings.TrimPrefix(percent(v), "+")
 	}
-	return fmt.Sprintf("with 80 %% power they show one op slower by %s where it is quietest, %s for the middle op, %s for %s",
+	return fmt.Sprintf("A slowdown below these would likely have been missed: %s in the quietest metric, %s in the middle one, %s in the noisiest (%s)",
 		least(sizes[0]), least(middle(sizes)), least(worst.Smallest), worst.Key())
 }
 
-func share(alpha float64) string { return fmt.Sprintf("%g %%", 100*alpha) }
+func share(alpha float64) string { return fmt.Sprintf("%.3g %%", 100*alpha) }

@@ -22,21 +22,21 @@ const (
 	NotComparable Verdict = "not comparable" // the sides did different things
 )
 
-// An Outcome is the gate's word for one metric.
+// An Outcome is what the gate decided on one metric.
 type Outcome string
 
 const (
 	Regressed   Outcome = "regressed"
 	Improved    Outcome = "improved"
-	NotSlower   Outcome = "shown not slower" // the interval ends below the budget
+	NotSlower   Outcome = "shown not slower" // the interval ends below the budget, and no few boots are slow
 	NotSeen     Outcome = "not seen"         // no regression seen, none excluded
 	Insensitive Outcome = "insensitive"      // only a slowdown over the limit would be seen
 	Muted       Outcome = "muted"
 	Broken      Outcome = "broken" // failed or vanished in the new build
-	Untold      Outcome = "cannot tell"
+	Undecided   Outcome = "cannot tell"
 )
 
-// A Rule says by which rule a metric was judged.
+// A Judgement says by which rule a metric was judged.
 type Judgement string
 
 const (
@@ -47,13 +47,14 @@ const (
 	ByStatus Judgement = ""                                   // not judged by its values
 )
 
-// A Sample is what one side says about a metric.
+// A Sample is the values of a metric on one side, summarised.
 type Sample struct {
 	Boots   int     // boots with a value
 	Median  float64 // in the metric's unit, with its interval at 95 %
 	Lo, Hi  float64 // infinite where the boots cannot bound it
 	Bad     int     // boots in which it failed, was invalid or missing
 	Skipped int     // boots in which it was skipped
+	Few     int     // skipped ones that had too few requests for the metric
 	Status  record.State
 	Reason  string // of the first bad or skipped boot
 }
@@ -70,7 +71,7 @@ type Finding struct {
 	// Primary metrics are judged. The others are shown; of those a Duplicate
 	// is the same measurement in another unit.
 	Primary, Duplicate bool
-	Old, New           Sample
+	Base, Cand         Sample
 
 	// Shift is the effect with its 95 % interval: the log of new to old,
 	// turned so that larger is worse, or the plain difference where the
@@ -95,18 +96,21 @@ type Finding struct {
 	Mute     *Mute
 	Outcome  Outcome // set by Gate
 
-	// Thin says why the op's own boots, fewer than the others have, could not
-	// convict it however slow it is; "" where they could.
-	Thin string
+	// TooFewBoots says why the op's own boots, fewer than those of other ops,
+	// could not show it slower however slow it is; "" where they could.
+	TooFewBoots string
 
 	oneOfMany bool // the op has several primary metrics
 
-	item     *Item
-	old, new []reading
-	strata   []Stratum
-	gaps     [2]int // boots of old and new that measured its category and not the op
-	worse    bool   // over budget and significant, in either direction
-	better   bool
+	op         *Op // nil: not judged by ranks
+	replayed   OpResult
+	base, cand []reading
+	strata     []Stratum  // by stage, NaN where a boot has no value
+	blockNames [][]string // of each stage, the machines of its blocks
+	gaps       [2]int     // boots of old and new that measured its category and not the op
+	worse      bool       // over budget and significant, in either direction
+	better     bool
+	slowTail   bool // several new boots are half as slow again
 }
 
 // Key names the metric: the op, and the unit where the op has several
@@ -122,12 +126,12 @@ func (f *Finding) Key() string {
 // more, with its interval: of a rate more is better, of a time it is worse.
 // It reports false where there is no such ratio.
 func (f *Finding) Change() (change, lo, hi float64, ok bool) {
-	if math.IsNaN(f.Shift) || f.Linear && f.Old.Median == 0 {
+	if math.IsNaN(f.Shift) || f.Linear && f.Base.Median == 0 {
 		return 0, 0, 0, false
 	}
 	ratio := math.Expm1
 	if f.Linear {
-		ratio = func(x float64) float64 { return x / math.Abs(f.Old.Median) }
+		ratio = func(x float64) float64 { return x / math.Abs(f.Base.Median) }
 	}
 	if f.Better == catalogue.Higher {
 		return ratio(-f.Shift), ratio(-f.Hi), ratio(-f.Lo), true

@@ -2,7 +2,6 @@ package compare
 
 import (
 	"bytes"
-	"encoding/json"
 	"math"
 	"os"
 	"path/filepath"
@@ -12,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/capsem/capsem-bench/internal/boottest"
+	"github.com/capsem/capsem-bench/compare/boottest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -88,6 +87,7 @@ func FuzzParseBoots(f *testing.F) {
 		require.NoError(f, err)
 		good.Boots = append(good.Boots, boots...)
 	}
+	schema := compareSchema(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		boots, _, err := ParseBoots(data, "in")
 		if err != nil {
@@ -113,7 +113,7 @@ func FuzzParseBoots(f *testing.F) {
 			require.NoError(t, WriteMarkdown(&md, c, d, true))
 			require.NoError(t, WriteJSON(&doc, c, d))
 			require.NoError(t, WriteCSV(&table, c))
-			assert.True(t, json.Valid(doc.Bytes()))
+			holdToSchema(t, schema, doc.Bytes())
 			for _, out := range []string{text.String(), md.String()} {
 				assert.NotContains(t, out, "\x1b")
 			}

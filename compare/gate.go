@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/capsem/capsem-bench/internal/termtext"
 )
 
 // A Decision is the gate's answer.
@@ -14,16 +16,23 @@ type Decision struct {
 	Status Status
 	// Regressions are the findings that block, each with its interval.
 	Regressions []*Finding
+	// Movements are what blocks as a whole, the ops of which need no line each.
+	Movements []Movement
 	// Reasons say why the answer is not 0: one line each.
 	Reasons []string
-	// Plan says what would give an answer, one step a line. It is empty
-	// where there is an answer.
+	// Plan says what to do next, one step a line: what would give an answer, or
+	// measure the build that mends what blocks. It is empty after a pass.
 	Plan []string
+	// Where says what stands for what in Plan; "" where nothing does.
+	Where string
 	// Remarks belong beside the answer and do not change it.
 	Remarks []string
 	// Few says that the boots were few: a pass is then of what these could
 	// have shown, which a remark says.
 	Few bool
+
+	commands []string // of Plan: those that are for a shell as they are
+	slower   []string // of Reasons: those that the table of changes says too
 }
 
 // Answer is the decision in one line.
@@ -55,11 +64,11 @@ func (s Status) String() string {
 	return "cannot tell"
 }
 
-// Gate decides over a comparison and sets the outcome of its findings. What
+// Gate decides on a comparison and sets the outcome of its findings. What
 // failed or vanished blocks whatever the order of the boots; a slowdown blocks
-// only when the boots were interleaved and many enough. A pass needs all of
-// it: comparable sides, proven order, boots that could have shown a
-// regression, and no metric left open.
+// only when the boots were interleaved and many enough. A pass needs all of it:
+// comparable sides, proven order, boots that could have shown a regression, and
+// no metric left open.
 func Gate(c *Comparison) *Decision {
 	g := &gate{c: c, d: new(Decision)}
 	if c.Policy == nil {
@@ -74,6 +83,7 @@ func Gate(c *Comparison) *Decision {
 	g.regressions()
 	g.open()
 	g.blind()
+	g.insensitive()
 	g.remarks()
 	switch {
 	case len(g.block) > 0:
@@ -81,8 +91,11 @@ func Gate(c *Comparison) *Decision {
 	case len(g.untold) > 0:
 		g.d.Status, g.d.Reasons = CannotTell, g.untold
 	}
-	if g.d.Status == Pass {
-		g.d.Plan = nil
+	if g.d.Status != CannotTell {
+		g.d.Plan, g.d.commands, g.d.Where = nil, nil, ""
+	}
+	if g.d.Status == Block {
+		g.mend()
 	}
 	return g.d
 }
@@ -104,28 +117,34 @@ func (g *gate) plan(format string, args ...any) {
 	}
 }
 
+// command plans a step that a shell takes as it is.
+func (g *gate) command(step string) {
+	g.d.commands = append(g.d.commands, step)
+	g.plan("%s", step)
+}
+
 // outcome is the gate's word for one metric, before anything else is known.
 func (g *gate) outcome(f *Finding) Outcome {
 	limit := math.Log1p(f.Budget)
-	if f.item != nil {
-		limit = f.item.limit()
+	if f.op != nil {
+		limit = f.op.limit()
 	} else if f.Linear {
-		limit = f.Budget * math.Abs(f.Old.Median)
+		limit = f.Budget * math.Abs(f.Base.Median)
 	}
 	switch {
 	case f.Mute != nil:
 		return Muted
-	case f.Verdict == Missing, f.Verdict == Failed && f.New.Bad > 0 && f.Old.Bad == 0:
+	case f.Verdict == Missing, f.Verdict == Failed && f.Cand.Bad > 0 && f.Base.Bad == 0:
 		return Broken
 	case f.Verdict == Failed, f.Verdict == NotComparable, f.Verdict == Skipped, f.Verdict == New:
-		return Untold
+		return Undecided
 	case f.Verdict == Slower:
 		return Regressed
 	case f.Verdict == Faster:
 		return Improved
-	case f.Thin != "":
-		return Untold
-	case f.Hi <= limit:
+	case f.TooFewBoots != "":
+		return Undecided
+	case f.Hi <= limit && !f.slowTail:
 		return NotSlower
 	case f.Smallest > g.c.Policy.sensitivity(f):
 		return Insensitive
@@ -133,8 +152,9 @@ func (g *gate) outcome(f *Finding) Outcome {
 	return NotSeen
 }
 
-// broken deals with what has no values to compare.
+// broken decides on what has no values to compare.
 func (g *gate) broken() {
+	g.block = append(g.block, g.c.Failures...)
 	for _, f := range g.c.Judged() {
 		switch {
 		case f.Mute != nil:
@@ -144,8 +164,8 @@ func (g *gate) broken() {
 		case f.Verdict == Failed:
 			g.cannot("%s: %s", f.Key(), f.Reason)
 			g.plan("mend what fails in the baseline, or mute it in gate.toml")
-		case f.Thin != "" && !f.Open && !g.few():
-			g.cannot("%s: %s", f.Key(), f.Thin)
+		case f.TooFewBoots != "" && !f.Open && !g.few():
+			g.cannot("%s: %s", f.Key(), f.TooFewBoots)
 			g.plan("mend what keeps an operation from being measured in every boot, or mute it in gate.toml")
 		case f.Verdict == NotComparable && g.c.Refused() == nil:
 			g.cannot("%s: not comparable: %s", f.Key(), f.Reason)
@@ -178,11 +198,18 @@ func (g *gate) policy() {
 	}
 }
 
-// fit says whether these boots can convict or acquit at all.
+// fit says whether these boots can tell anything at all.
 func (g *gate) fit() {
 	for _, d := range g.c.Differences {
-		if d.Weight == Refuses || d.Weight == RefusesGate {
+		switch {
+		case d.Weight != Refuses && d.Weight != RefusesGate:
+		case d.What == "machine":
+			g.cannot("%s", d.Text)
+			g.command(doctor)
+			g.interleave()
+		default:
 			g.cannot("not comparable: %s", d.Text)
+			g.interleave()
 		}
 	}
 	if g.c.Forced {
@@ -190,61 +217,76 @@ func (g *gate) fit() {
 	}
 	if g.c.Order.Interleaving != Interleaved {
 		g.cannot("%s: %s", g.c.Order.Interleaving, g.c.Order.Reason)
-		g.plan("measure both builds with 'capsem-bench ab', which interleaves their boots")
+		g.interleave()
 	}
 	var under *UnderpoweredError
 	if errors.As(g.c.Power, &under) && !g.few() {
 		g.cannot("%s", under)
-		if g.c.Method == MaxTs {
-			g.plan("run %d boots a side; if there can be no more, --no-more tests these with less power", under.Need)
-		} else {
-			g.plan("run %d boots a side", under.Need)
-		}
+		g.more(under.Need)
 	}
 	if g.c.Ops == 0 && len(g.block) == 0 && !slices.ContainsFunc(g.c.Judged(), func(f *Finding) bool { return f.Judged == ByCount || f.Judged == ByClock }) {
 		g.cannot("no metric has values on both sides")
 	}
 }
 
-// regressions convicts, or nominates where the boots cannot convict.
+// regressions blocks on what is slower, or asks to measure it again where the
+// boots cannot block.
 func (g *gate) regressions() {
-	if m := g.c.Machine; m != nil && m.Slower && g.c.Order.Interleaving != Interleaved {
-		g.cannot("%s", m)
-		g.plan("measure both builds with 'capsem-bench ab', which interleaves their boots")
+	if m := g.c.Common; m != nil && m.Slower {
+		g.cannot("%s: %s", m, g.c.cause())
+		g.interleave()
 		return
 	}
-	var slower []string
+	var slower, again []string
+	for _, m := range g.c.Movements {
+		if m.Slower && g.mayBlock(nil) && !g.covered(m) {
+			g.d.Movements = append(g.d.Movements, m)
+			slower = append(slower, m.Sentence())
+		}
+	}
 	for _, f := range g.c.Judged() {
 		switch {
 		case f.Mute != nil || f.Open:
-		case f.Outcome == Regressed && g.convicts(f):
+		case f.Outcome == Regressed && g.mayBlock(f):
 			g.d.Regressions = append(g.d.Regressions, f)
-			slower = append(slower, f.Sentence())
-		case f.Outcome == Regressed || g.nominated(f):
-			f.Outcome = Untold
-			g.cannot("suspect: %s", f.Sentence())
-			g.plan("measure both builds with 'capsem-bench ab', which interleaves their boots")
+			if !slices.ContainsFunc(g.d.Movements, func(m Movement) bool { return m.covers(f) }) {
+				slower = append(slower, f.Sentence())
+			}
+		case f.Outcome == Regressed || g.remeasured(f):
+			f.Outcome = Undecided
+			again = append(again, f.Moved())
 		}
 	}
-	if m := g.c.Machine; m != nil && m.Slower && len(slower) > 1 && g.c.sweeping() {
-		slower = []string{fmt.Sprintf("%s, %d of them beyond chance; %s", m, len(slower), g.c.blame())}
+	if len(again) > 0 {
+		g.cannot("may be slower, to be measured again: %s", strings.Join(again, "; "))
+		g.interleave()
 	}
-	g.block = append(g.block, slower...)
+	g.block, g.d.slower = append(g.block, slower...), slower
 }
 
-// convicts reports whether a slowdown may be held against the build.
-func (g *gate) convicts(f *Finding) bool {
-	fit := g.c.Order.Interleaving == Interleaved && !f.Forced && len(f.Ungated) == 0 &&
-		!slices.ContainsFunc(g.c.Differences, func(d Difference) bool { return d.Weight != Doubts })
-	return fit && (g.c.Power == nil || g.few() || f.Judged == ByCount)
+// covered reports whether a larger movement was named that includes this one.
+func (g *gate) covered(m Movement) bool {
+	return slices.ContainsFunc(g.d.Movements, func(all Movement) bool { return all.Category == "" && m.Lo <= all.Hi })
 }
 
-// nominated reports whether boots that cannot convict make an op suspect.
-func (g *gate) nominated(f *Finding) bool {
-	if len(g.untold) == 0 || math.IsNaN(f.Shift) || f.Forced || f.Verdict != Unsure {
+// mayBlock reports whether a slowdown may be held against the build; of a
+// movement, nil.
+func (g *gate) mayBlock(f *Finding) bool {
+	if g.c.Order.Interleaving != Interleaved || g.c.Forced || f != nil && (f.Forced || len(f.Ungated) > 0) ||
+		slices.ContainsFunc(g.c.Differences, func(d Difference) bool { return d.Weight != Doubts }) {
 		return false
 	}
-	return f.Lo > 0 && f.item != nil && f.Shift > f.item.limit()
+	return g.c.Power == nil || g.few() || f != nil && f.Judged == ByCount
+}
+
+// remeasured reports whether boots that cannot block make an op a candidate
+// for measuring it again: by a p-value over all metrics, as one metric in
+// twenty is slower by chance alone.
+func (g *gate) remeasured(f *Finding) bool {
+	if len(g.untold) == 0 || math.IsNaN(f.Shift) || f.Forced || f.Verdict != Unsure || f.op == nil {
+		return false
+	}
+	return f.Lo > 0 && f.Shift > f.op.limit() && f.Adjusted <= 0.05
 }
 
 // open asks for the boots that a later look needs.
@@ -255,26 +297,68 @@ func (g *gate) open() {
 	var names, categories []string
 	for _, f := range g.c.Judged() {
 		if f.Open {
-			f.Outcome = Untold
-			names = append(names, f.Sentence())
+			f.Outcome = Undecided
+			names = append(names, f.Moved())
 		}
 	}
 	for _, c := range g.c.Open() {
 		categories = append(categories, string(c))
 	}
 	g.cannot("look %d of %d: open: %s", g.c.Looked, g.c.Looks, strings.Join(names, "; "))
+	if g.c.resume != "" {
+		g.command(g.c.resume)
+		return
+	}
 	g.plan("measure %s further: 'capsem-bench ab' goes on where it stopped", strings.Join(categories, ", "))
 }
 
+// mostInsensitive is the share of metrics in which a slowdown over their limit
+// would likely go unseen, beyond which a pass says nothing.
+const mostInsensitive = 0.20
+
+// insensitive warns of metrics whose slowdown would likely have been missed,
+// and keeps a gate from passing where these are many.
+func (g *gate) insensitive() {
+	if g.few() || g.c.Power != nil || g.c.Ops == 0 {
+		return // said already
+	}
+	var names []string
+	ranked := 0
+	for _, f := range g.c.Judged() {
+		if f.op == nil || f.Mute != nil {
+			continue
+		}
+		ranked++
+		if f.Outcome == Insensitive {
+			names = append(names, fmt.Sprintf("%s (from %s)", f.Key(), percent(f.Smallest)))
+		}
+	}
+	if len(names) == 0 {
+		return
+	}
+	text := fmt.Sprintf("a slowdown of %s would likely be missed in %d of %s: %s", percent(g.c.Policy.Sensitivity), len(names), termtext.Plural(ranked, "metric"), firstOf(names))
+	if float64(len(names)) > mostInsensitive*float64(ranked) {
+		g.cannot("%s", text)
+		g.quieter()
+		return
+	}
+	g.d.Remarks = append(g.d.Remarks, "warning: "+text)
+}
+
 func (g *gate) remarks() {
+	if text := g.c.missed(); text != "" && !g.few() && g.c.Power == nil {
+		g.d.Remarks = append(g.d.Remarks, text)
+	}
+	if text := g.c.repeated(); text != "" {
+		g.d.Remarks = append(g.d.Remarks, text)
+	}
 	for _, f := range g.c.Judged() {
 		if f.Mute != nil {
 			g.d.Remarks = append(g.d.Remarks, fmt.Sprintf("%s is muted until %s: %s", f.Key(), f.Mute.Until.Format("2006-01-02"), f.Mute.Reason))
 		}
 	}
 	if g.few() && g.c.Ops > 0 {
-		g.d.Remarks = append(g.d.Remarks, fmt.Sprintf("few boots: %s at %s, whose smallest p with %d and %d boots is %.2g; %s",
-			g.c.Method, share(g.c.alpha), g.c.OldBoots, g.c.NewBoots, MinP([2]int{g.c.OldBoots, g.c.NewBoots}), g.c.couldShow()))
+		g.d.Remarks = append(g.d.Remarks, fmt.Sprintf("few boots: %d and %d. %s", g.c.BaseBoots, g.c.CandBoots, g.c.couldShow()))
 	}
 }
 
@@ -283,14 +367,42 @@ func (f *Finding) Sentence() string {
 	change, lo, hi, ok := f.Change()
 	switch {
 	case f.Linear && (!ok || f.Judged == ByCount):
-		return fmt.Sprintf("%s: %s against %s", f.Key(), Value(f.New.Median, f.Unit), Value(f.Old.Median, f.Unit))
+		return fmt.Sprintf("%s: %s against %s", f.Key(), Value(f.Cand.Median, f.Unit), Value(f.Base.Median, f.Unit))
 	case !ok:
 		return f.Key() + ": " + string(f.Verdict)
 	}
 	return fmt.Sprintf("%s: %s %s, 95 %% interval %s to %s, budget %s", f.Key(), percent(change), f.Unit, percent(lo), percent(hi), percent(f.Budget))
 }
 
-func (m *Movement) String() string {
+// Moved says how far what moved, in words: "everything is slower: 9.9 % more
+// time (9.5 to 10.4), the median of 29 metrics".
+func (m Movement) Moved() string {
+	way := "faster"
+	if m.Slower {
+		way = "slower"
+	}
+	return fmt.Sprintf("%s is %s: %s, the median of %s", m.Name(), way, m.change(), termtext.Plural(m.Ops, "metric"))
+}
+
+// change is how far, with the interval in the same direction.
+func (m Movement) change() string {
+	bare := func(shift float64) string {
+		return strings.TrimLeft(strings.TrimSuffix(percent(math.Expm1(shift)), " %"), "+-")
+	}
+	lo, hi := m.Lo, m.Hi
+	if !m.Slower {
+		lo, hi = hi, lo
+	}
+	return fmt.Sprintf("%s (%s to %s)", slowdown(m.Shift), bare(lo), bare(hi))
+}
+
+// Sentence says how far what moved, with its interval.
+func (m Movement) Sentence() string {
+	return fmt.Sprintf("%s: %s, 95 %% interval %s to %s, the median of %s", m.Name(), slowdown(m.Shift),
+		percent(math.Expm1(m.Lo)), percent(math.Expm1(m.Hi)), termtext.Plural(m.Ops, "metric"))
+}
+
+func (m *CommonShift) String() string {
 	way := "faster"
 	if m.Slower {
 		way = "slower"

@@ -1,23 +1,27 @@
 package compare
 
 import (
-	"cmp"
 	"errors"
-	"fmt"
 	"math"
+	"regexp"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/capsem/capsem-bench/convert"
 	"github.com/capsem/capsem-bench/internal/catalogue"
+	"github.com/capsem/capsem-bench/internal/record"
 )
 
-// Options of a comparison. The zero value is the default rule and policy.
+// Options of a comparison. The zero value is the default plan and policy.
 type Options struct {
-	Rule   Rule    // zero: DefaultRule
+	Plan   Plan    // zero: DefaultPlan
 	Policy *Policy // nil: the defaults
 	// Vary names what differs on purpose, as Difference.What has it: a new
 	// guest image is "image". Such a difference is a doubt.
 	Vary []string
+	// Ops are patterns of the ops to compare, as MatchOp has them; none: all.
+	Ops []string
 	// Force compares what is not comparable, and says so in every finding.
 	Force bool
 	// NoMore says that there will be no further boots, so that 5 to 7 a side
@@ -25,31 +29,53 @@ type Options struct {
 	NoMore bool
 	// Now is the day for mutes that expire; zero: none has expired.
 	Now time.Time
+	// Trial is the command that measures both builds in turn, Resume the one
+	// that goes on with the trial that these boots are of, and Mended the one
+	// that measures FIXED instead of the new build, without categories; "" is
+	// unknown.
+	Trial, Resume, Mended string
+	// Repeats are the pairs of boots that were measured again.
+	Repeats []Repeat
 }
 
-// A Comparison is what two sides say about each other.
+// A Comparison is what was found of two sides.
 type Comparison struct {
-	Old, New           string // the sides' names
-	OldBoots, NewBoots int
-	Order              Order
-	Differences        []Difference // between the sides as a whole
-	Doubts             []string     // about the whole, beside the differences
-	Notes              []string     // what could not be read
-	Findings           []*Finding   // in report order
-	Ops                int          // metrics judged together, the M of the correction
-	Method             Method
+	Base, Cand           string // the sides' names
+	BaseBoots, CandBoots int
+	Machines             int // that the boots ran on; 1 where they do not say
+	Order                Order
+	Differences          []Difference // between the sides as a whole
+	Doubts               []string     // about the whole, beside the differences
+	Notes                []string     // what could not be read
+	Findings             []*Finding   // in report order
+	Ops                  int          // metrics judged together, the M of the correction
+	Method               Method
 	// Looks are the looks done and planned. They are equal where no more
 	// boots are planned.
 	Looked, Looks int
 	// Power is nil or an *UnderpoweredError.
-	Power   error
-	Machine *Movement // nil unless most ops moved together
-	NoMore  bool
-	Forced  bool
-	Policy  *Policy
-	Expired []Mute
+	Power error
+	// Movements are the groups of ops that changed as a whole, tested as the
+	// ops are: nil where the order of the boots is not proven to alternate.
+	Movements []Movement
+	// Common is what most ops share where the order of the boots does not tell
+	// the build from the machine; nil where they share nothing.
+	Common  *CommonShift
+	Stopped bool // a look before the last found a regression
+	// Failures are runs of the new side that failed without a metric that
+	// says so.
+	Failures []string
+	NoMore   bool
+	Forced   bool
+	Policy   *Policy
+	Expired  []Mute
 
-	alpha float64 // the level of the metrics together
+	Repeats []Repeat // pairs of boots that were measured again
+
+	trial, resume, mended string // commands, as Options has them
+
+	alpha  float64              // the level of the metrics together
+	needed []catalogue.Category // by the next stage
 }
 
 // A Method is how p-values were corrected for judging many metrics.
@@ -70,35 +96,41 @@ var ErrNoBoots = errors.New("a side has no boot")
 // Boots that carry the host's boot lines are judged stage by stage, as
 // measured: an op that a look settled stays settled. Comparison.Open says
 // what the next stage has to measure.
-func Judge(old, new *Side, opt Options) (*Comparison, error) {
-	if len(old.Boots) == 0 || len(new.Boots) == 0 {
+func Judge(base, cand *Side, opt Options) (*Comparison, error) {
+	if len(base.Boots) == 0 || len(cand.Boots) == 0 {
 		return nil, ErrNoBoots
 	}
-	if opt.Rule.Looks == nil {
-		opt.Rule = DefaultRule()
+	if opt.Plan.Looks == nil {
+		opt.Plan = DefaultPlan()
 	}
 	if opt.Policy == nil {
 		opt.Policy = DefaultPolicy()
 	}
-	opt.Rule.Margin = math.Log1p(opt.Policy.Margin)
-	j := &judge{opt: opt, rk: NewRanker(), old: sorted(old.Boots), new: sorted(new.Boots)}
+	opt.Plan.Margin = math.Log1p(opt.Policy.Margin)
+	j := &judge{opt: opt, rk: NewRanker(), base: sorted(base.Boots), cand: sorted(cand.Boots)}
 	j.c = &Comparison{
-		Old: old.Name, New: new.Name, OldBoots: len(j.old), NewBoots: len(j.new),
-		Order: orderOf(j.old, j.new), Differences: differences(j.old, j.new, opt.Vary),
-		Notes: slices.Concat(old.Notes, new.Notes), Policy: opt.Policy, NoMore: opt.NoMore,
+		Base: base.Name, Cand: cand.Name, BaseBoots: len(j.base), CandBoots: len(j.cand),
+		Order: orderOf(j.base, j.cand),
+		Notes: slices.Concat(base.Notes, cand.Notes), Policy: opt.Policy, NoMore: opt.NoMore, Repeats: opt.Repeats,
+		trial: opt.Trial, resume: opt.Resume, mended: opt.Mended,
 	}
+	j.machines = machinesOf(j.base, j.cand)
+	j.c.Machines = max(1, len(j.machines))
+	j.c.Differences = differencesOn(j.machines, j.base, j.cand, opt.Vary)
 	j.c.Forced = opt.Force && j.c.Refused() != nil
-	j.stages = stageNumbers(slices.Concat(j.old, j.new))
+	j.stages = stageNumbers(slices.Concat(j.base, j.cand))
 	j.labels()
+	j.failures()
 	j.findings()
-	j.plan()
-	j.looks()
+	j.settlePlan()
+	j.replay()
 	for _, f := range j.c.Findings {
 		j.verdict(f)
 	}
-	j.c.Machine = movement(j.c.Findings)
-	if j.c.Machine != nil && j.c.Order.Interleaving != Interleaved {
-		acquit(j.c.Findings)
+	if j.c.Order.Interleaving != Interleaved {
+		if j.c.Common = commonShift(j.c.Findings); j.c.Common != nil {
+			withdraw(j.c.Findings)
+		}
 	}
 	for _, m := range opt.Policy.Mutes {
 		if m.expired(opt.Now) {
@@ -110,13 +142,13 @@ func Judge(old, new *Side, opt Options) (*Comparison, error) {
 
 // judge is a comparison under way.
 type judge struct {
-	opt      Options
-	rk       *Ranker
-	old, new []Boot
-	c        *Comparison
-	stages   []int // the numbers of the stages, ascending
-	rule     Rule  // with the looks of these data
-	adaptive bool  // stages decide about further stages
+	opt        Options
+	rk         *Ranker
+	base, cand []Boot
+	c          *Comparison
+	stages     []int    // the numbers of the stages, ascending
+	machines   []string // by name; nil where all boots are on one
+	plan       Plan     // with the looks of these data
 }
 
 // Refused returns why the sides are not comparable at all, or nil.
@@ -142,25 +174,47 @@ func (c *Comparison) Judged() []*Finding {
 // Open returns the categories with an op that needs further boots, in report
 // order; the whole category is to be measured. It is empty when every op is
 // settled or the last look was taken.
-func (c *Comparison) Open() []catalogue.Category {
-	var out []catalogue.Category
-	for _, f := range c.Findings {
-		if f.Open && !slices.Contains(out, f.Category) {
-			out = append(out, f.Category)
-		}
-	}
-	return out
-}
+func (c *Comparison) Open() []catalogue.Category { return c.needed }
 
 // Settled reports whether no further boots are needed for the gate's answer.
 func (c *Comparison) Settled() bool { return len(c.Open()) == 0 }
+
+// MatchOp reports whether an op is meant by a pattern: its key, its category,
+// or either with * for any text and ? for any character. Unlike path.Match, *
+// crosses a slash: snapshot/* is every op of the category.
+func MatchOp(pattern, key string, c catalogue.Category) bool {
+	expr := strings.NewReplacer(`\*`, `.*`, `\?`, `.`).Replace(regexp.QuoteMeta(pattern))
+	re := regexp.MustCompile(`^(` + expr + `)$`) // quoted, so it always compiles
+	return re.MatchString(key) || re.MatchString(string(c))
+}
+
+// wanted reports whether the options ask for an op.
+func (j *judge) wanted(key string, c catalogue.Category) bool {
+	return len(j.opt.Ops) == 0 || slices.ContainsFunc(j.opt.Ops, func(p string) bool { return MatchOp(p, key, c) })
+}
+
+// failures are what the boots of the new side say of their runs that no
+// metric shows: a failed build, a failed test, a race.
+func (j *judge) failures() {
+	for _, b := range j.cand {
+		if len(b.Failures) > 0 && !slices.ContainsFunc(b.Ops, func(r *convert.Result) bool { return r.Status == record.Failed || r.Status == record.Invalid }) {
+			j.c.Failures = append(j.c.Failures, b.Name+": the run failed: "+b.Failures[0].String())
+		}
+	}
+	for _, b := range j.base {
+		if len(b.Failures) > 0 {
+			j.c.Doubts = append(j.c.Doubts, b.Name+": the run of the old side failed: "+b.Failures[0].String())
+			break
+		}
+	}
+}
 
 // labels states a doubt where boots were recorded for the other side.
 func (j *judge) labels() {
 	for _, side := range []struct {
 		name, want string
 		boots      []Boot
-	}{{j.c.Old, "base", j.old}, {j.c.New, "cand", j.new}} {
+	}{{j.c.Base, "base", j.base}, {j.c.Cand, "cand", j.cand}} {
 		for _, b := range side.boots {
 			if b.Boot != nil && b.Boot.Side != "" && b.Boot.Side != side.want {
 				j.c.Doubts = append(j.c.Doubts, side.name+" has boots that were recorded as \""+b.Boot.Side+"\": are old and new swapped?")
@@ -183,43 +237,45 @@ func stageNumbers(boots []Boot) []int {
 	return slices.Compact(out)
 }
 
-// plan settles which stages there are and which looks they belong to.
-func (j *judge) plan() {
+// settlePlan settles which stages there are and which looks they belong to.
+func (j *judge) settlePlan() {
 	sizes := j.sizes()
-	looks := j.opt.Rule.Looks
-	planned := j.opt.Rule.Stages()
-	j.adaptive = len(sizes) > 1 || sizes[0] == looks[0] && len(looks) > 1 && j.c.Order.Interleaving == Interleaved
-	j.rule = Rule{Alpha: j.opt.Rule.Alpha, Margin: j.opt.Rule.Margin}
+	asked := j.opt.Plan
+	j.plan = Plan{Machines: len(j.machines), Alpha: asked.Alpha, Margin: asked.Margin, Groups: asked.Groups, Budget: j.opt.Policy.Budget, Final: asked.Final}
 	stages := sizes
-	if j.adaptive {
-		if len(sizes) < len(planned) {
+	if len(sizes) > 1 || sizes[0] == asked.Looks[0] && len(asked.Looks) > 1 && j.c.Order.Interleaving == Interleaved {
+		if planned := asked.Stages(); len(sizes) < len(planned) {
 			stages = append(slices.Clone(sizes), planned[len(sizes):]...)
 		}
-		j.rule.Cuts = j.opt.Rule.Cuts
+		j.plan.Cuts, j.plan.Early = asked.Cuts, asked.Early
+	}
+	if len(stages) == 1 {
+		j.plan.Final = asked.atOnce()
 	}
 	total := 0
 	for _, k := range stages {
 		total += k
-		j.rule.Looks = append(j.rule.Looks, total)
+		j.plan.Looks = append(j.plan.Looks, total)
 	}
 	j.c.Looked, j.c.Looks = len(sizes), len(stages)
 	j.c.Ops = len(j.tested())
 	if j.c.Ops > 0 {
-		j.c.Power = j.rule.CanFire(j.rk, j.c.Ops)
+		j.c.Power = j.plan.CanReject(j.rk, j.c.Ops)
 	}
-	if n := max(j.c.OldBoots, j.c.NewBoots); len(sizes) == 1 && sizes[0] >= minMaxT && n <= maxMaxT {
-		j.c.Method = MaxTs
-		j.rule.Alpha = FewLevel(j.rule.Alpha, sizes[0])
-	} else {
-		j.c.Method = Holms
+	j.c.Method = Holms
+	n := max(j.c.BaseBoots, j.c.CandBoots)
+	if len(j.machines) == 0 && len(sizes) == 1 && (len(stages) == 1 || j.opt.NoMore) && sizes[0] >= MinFewBoots && n <= MaxFewBoots {
+		j.c.Method, j.plan.Few, j.plan.Final = MaxTs, true, 0
+		j.plan.Cuts, j.plan.Early = nil, nil // there is no other look
+		j.plan.Alpha = FewLevel(sizes[0]) * asked.Alpha / DefaultPlan().Alpha
 	}
-	j.c.alpha = j.rule.Alpha
+	j.c.alpha = j.plan.Alpha
 }
 
 // sizes returns the boots a side of every stage, the fewer of both sides.
 func (j *judge) sizes() []int {
 	if len(j.stages) == 0 {
-		return []int{min(len(j.old), len(j.new))}
+		return []int{min(len(j.base), len(j.cand))}
 	}
 	out := make([]int, len(j.stages))
 	for i, stage := range j.stages {
@@ -231,158 +287,9 @@ func (j *judge) sizes() []int {
 			}
 			return n
 		}
-		out[i] = min(in(j.old), in(j.new))
+		out[i] = min(in(j.base), in(j.cand))
 	}
 	return out
-}
-
-// tested returns the findings that the rank test judges together.
-func (j *judge) tested() []*Finding {
-	return slices.DeleteFunc(j.c.Judged(), func(f *Finding) bool { return f.Verdict != "" || f.item == nil || f.Mute != nil })
-}
-
-// looks replays the looks over the recorded stages.
-func (j *judge) looks() {
-	judged := j.tested()
-	ran := j.ran()
-	for look := range max(1, len(j.stages)) {
-		for _, f := range judged {
-			if !f.item.Closed {
-				f.gaps[0] += ran[f.Category][look][0] - len(f.strata[look].Old)
-				f.gaps[1] += ran[f.Category][look][1] - len(f.strata[look].New)
-			}
-		}
-		j.add(judged, look)
-		if j.adaptive {
-			j.settle(judged, look)
-		}
-	}
-	items := make([]Item, len(judged))
-	for i, f := range judged {
-		items[i] = *f.item
-	}
-	worse, better := j.adjusted(items)
-	for i, f := range judged {
-		it := &items[i]
-		f.P, f.Adjusted = j.rule.p(j.rk, it), worse[i]
-		f.worse = worse[i] <= j.rule.Alpha && it.overBudget()
-		f.better = better[i] <= j.rule.Alpha && -f.Shift > it.limit()
-		f.Open = j.adaptive && !it.Closed && j.c.Looked < j.c.Looks && !j.opt.NoMore
-		j.smallest(f)
-		j.thin(f)
-	}
-	if j.c.Method == MaxTs {
-		j.smallestMaxT(judged)
-	}
-}
-
-// add gives the findings measured in a stage their strata. Boots share what
-// is common to them only where all of them have a value.
-func (j *judge) add(judged []*Finding, look int) {
-	var whole []*Item
-	var strata []Stratum
-	for _, f := range judged {
-		s := f.strata[look]
-		if len(s.Old) == 0 || len(s.New) == 0 {
-			continue
-		}
-		if len(strata) > 0 && (len(s.Old) != len(strata[0].Old) || len(s.New) != len(strata[0].New)) || f.hasGaps() {
-			f.item.Strata = append(f.item.Strata, s)
-			f.item.Tested = append(f.item.Tested, s)
-			continue
-		}
-		whole, strata = append(whole, f.item), append(strata, s)
-	}
-	Add(whole, strata)
-}
-
-// hasGaps reports whether boots that were to measure the op have no value.
-func (f *Finding) hasGaps() bool {
-	return f.Old.Bad+f.Old.Skipped+f.New.Bad+f.New.Skipped > 0
-}
-
-// smallest says what slowdown the boots of a finding show: at the level that
-// the largest of all p-values is held to, which every correction allows.
-func (j *judge) smallest(f *Finding) {
-	var sizes [][2]int
-	for _, s := range f.item.Strata {
-		sizes = append(sizes, [2]int{len(s.Old), len(s.New)})
-	}
-	sd, level := Scatter(f.item.Strata), j.rule.Alpha/float64(len(j.tested()))
-	if f.Linear {
-		sd /= math.Abs(f.Old.Median)
-	}
-	if !math.IsNaN(sd) && !math.IsInf(sd, 0) {
-		f.Smallest = Smallest(sd, sizes, level, f.Budget)
-	}
-}
-
-// ran counts the boots of the sides that measured a category, by stage.
-func (j *judge) ran() map[catalogue.Category][][2]int {
-	out := make(map[catalogue.Category][][2]int)
-	for side, boots := range [][]Boot{j.old, j.new} {
-		for _, b := range boots {
-			look := max(0, slices.Index(j.stages, stageOf(b)))
-			seen := make(map[catalogue.Category]bool)
-			for _, res := range b.Ops {
-				c := res.Op.Category
-				if out[c] == nil {
-					out[c] = make([][2]int, max(1, len(j.stages)))
-				}
-				if !seen[c] {
-					out[c][look][side]++
-				}
-				seen[c] = true
-			}
-		}
-	}
-	return out
-}
-
-// thin says of an op that many boots did not measure that the others could
-// not convict it. A plan tolerates bad boots, and missing ones among these.
-func (j *judge) thin(f *Finding) {
-	for side, s := range []Sample{f.Old, f.New} {
-		if n := f.gaps[side] - s.Bad - s.Skipped; n > 0 {
-			f.Doubts = append(f.Doubts, [2]string{"old", "new"}[side]+": not in "+plural(n, "boot")+" that measured its category")
-		}
-	}
-	if f.item.Closed || f.worse || f.Hi <= f.item.limit() || max(f.gaps[0], f.gaps[1]) <= BadBoots {
-		return // settled, convicted, shown not slower, or like the others
-	}
-	if worstP(j.rk, f.item.sizes()) <= j.rule.Alpha/float64(len(j.tested())) {
-		return
-	}
-	of := func(s Sample, gaps int) string { return fmt.Sprintf("%d of %d", s.Boots, s.Boots+gaps) }
-	f.Thin = fmt.Sprintf("values in %s old and %s new boots, too few to convict it", of(f.Old, f.gaps[0]), of(f.New, f.gaps[1]))
-	if reason := cmp.Or(f.New.Reason, f.Old.Reason); reason != "" {
-		f.Thin += ": " + reason
-	}
-}
-
-func (j *judge) settle(judged []*Finding, look int) {
-	items := make([]Item, len(judged))
-	for i, f := range judged {
-		items[i] = *f.item
-	}
-	j.rule.Settle(j.rk, look, items)
-	for i, f := range judged {
-		f.item.Closed = items[i].Closed
-	}
-}
-
-// adjusted returns the corrected p-values of "slower" and of "faster".
-func (j *judge) adjusted(items []Item) (worse, better []float64) {
-	turned := make([]Item, len(items))
-	for i, it := range items {
-		turned[i] = it
-		turned[i].Closed = false
-		turned[i].Tested = mirror(it.Tested)
-	}
-	if j.c.Method == Holms {
-		return j.rule.Adjusted(j.rk, items), j.rule.Adjusted(j.rk, turned)
-	}
-	return maxTOf(items), maxTOf(turned)
 }
 
 // verdict says in one word what the data say.
@@ -393,14 +300,17 @@ func (j *judge) verdict(f *Finding) {
 	switch f.Judged {
 	case ByClock:
 		f.Verdict, f.Reason = Same, "the change is within one tick of the clock"
+		if change, _, _, ok := f.Change(); ok && math.Abs(change) > f.Budget {
+			f.Verdict, f.Reason = Unsure, "the change is one tick of the clock, which is too coarse to tell"
+		}
 		return
 	case ByCount:
 		j.countVerdict(f)
 		return
 	}
 	limit := math.Log1p(f.Budget)
-	if f.item != nil {
-		limit = f.item.limit()
+	if f.op != nil {
+		limit = f.op.limit()
 	}
 	switch {
 	case f.worse:
@@ -414,9 +324,9 @@ func (j *judge) verdict(f *Finding) {
 	}
 }
 
-// acquit takes back what was found slower or faster where all of it moved and
+// withdraw takes back what was found slower or faster where all of it moved and
 // nothing says that the machine did not.
-func acquit(findings []*Finding) {
+func withdraw(findings []*Finding) {
 	for _, f := range findings {
 		if f.Verdict == Slower || f.Verdict == Faster {
 			f.Verdict, f.Reason = Unsure, "moved with everything else"
@@ -426,7 +336,7 @@ func acquit(findings []*Finding) {
 
 // countVerdict compares two counts that never vary.
 func (j *judge) countVerdict(f *Finding) {
-	limit := f.Budget * math.Abs(f.Old.Median)
+	limit := f.Budget * math.Abs(f.Base.Median)
 	switch {
 	case f.Shift > limit:
 		f.Verdict, f.worse = Slower, true
@@ -439,10 +349,12 @@ func (j *judge) countVerdict(f *Finding) {
 
 func (j *judge) unsure(f *Finding) string {
 	switch {
-	case f.Thin != "":
-		return f.Thin
+	case f.TooFewBoots != "":
+		return f.TooFewBoots
 	case f.Open:
 		return "may be slower; needs further boots"
+	case j.c.Stopped && !f.replayed.Closed && f.Shift > f.op.limit():
+		return "may be slower too: measuring stopped at what is named"
 	case math.IsInf(f.Lo, 0) || math.IsInf(f.Hi, 0):
 		return "too few boots for an interval"
 	}

@@ -5,29 +5,21 @@ import (
 	"slices"
 )
 
-// Boots a side for which MaxT is made: fewer cannot reach 1 %, more are
-// better judged by Holm's correction, and too many to enumerate.
-const (
-	minMaxT = 5
-	maxMaxT = 7
-)
-
-// FewLevel returns the level of MaxT for so many boots a side, from the level
-// alpha of Holm's correction. Labels dealt in every way are exact where all
-// boots are alike, which those of a busy machine are not quite. 5 a side have
-// so few ways that they stay well below alpha; 6 and 7 do so at half of it,
-// and have the power for it.
-func FewLevel(alpha float64, boots int) float64 {
-	if boots > minMaxT {
-		return alpha / 2
+// FewLevel returns the level of MaxT for so many boots a side. Permuting the
+// labels in every way is exact where all boots are alike, which those of a busy
+// machine are not quite. 5 a side have so few ways that they stay well below
+// 1 %; 6 and 7 do so at half of it, and have the power for it.
+func FewLevel(boots int) float64 {
+	if boots > MinFewBoots {
+		return 0.005
 	}
-	return alpha
+	return 0.01
 }
 
-// MaxT returns p-values adjusted for testing all ops at once, by the
-// step-down maxT procedure of Westfall and Young (1993): the t statistics of
-// all ops are set against their largest under every way to deal the labels
-// old and new to whole boots. It keeps what ops have in common and how far the
+// MaxT returns p-values adjusted for testing all ops at once, by the step-down
+// maxT procedure of Westfall and Young (1993): the t statistics of all ops are
+// compared with their largest under every permutation of the labels base and
+// candidate over whole boots. It keeps what ops have in common and how far the
 // sides are apart, so it can reject where ranks of so few boots never could;
 // and it is exact, so there is no seed. All strata hold the same boots in the
 // same order; larger is worse.
@@ -35,12 +27,12 @@ func MaxT(ops []Stratum) []float64 {
 	if len(ops) == 0 {
 		return nil
 	}
-	old, n := len(ops[0].Old), len(ops[0].Old)+len(ops[0].New)
+	base, n := len(ops[0].Base), len(ops[0].Base)+len(ops[0].Cand)
 	scores := make([][]float64, len(ops))
 	observed := make([]float64, len(ops))
 	for i, s := range ops {
-		scores[i] = standardised(slices.Concat(s.Old, s.New))
-		for _, x := range scores[i][old:] {
+		scores[i] = standardised(slices.Concat(s.Base, s.Cand))
+		for _, x := range scores[i][base:] {
 			observed[i] += x
 		}
 	}
@@ -50,7 +42,7 @@ func MaxT(ops []Stratum) []float64 {
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return -compareFloat(observed[a], observed[b]) })
 	hits, total := make([]int, len(ops)), 0
-	subsets(n, n-old, func(chosen []int) {
+	subsets(n, n-base, func(chosen []int) {
 		total++
 		most := math.Inf(-1)
 		for r := len(order) - 1; r >= 0; r-- {

@@ -3,7 +3,6 @@ package compare
 import (
 	"math"
 	"slices"
-	"strings"
 
 	"github.com/capsem/capsem-bench/convert"
 	"github.com/capsem/capsem-bench/internal/catalogue"
@@ -32,32 +31,6 @@ func readings(obs []observation, unit string) []reading {
 	return out
 }
 
-// opKey names an op, whatever its counts and sizes: by the catalogue where
-// that knows it, also when an import gave it the name of another URL.
-func opKey(res *convert.Result) string {
-	if res.Known {
-		return res.Op.ID
-	}
-	if op, ok := catalogued(res.Op.Name); ok {
-		return op.ID
-	}
-	return res.Op.Name
-}
-
-// catalogued finds the op that a name with a URL in it stands for.
-func catalogued(name string) (catalogue.Op, bool) {
-	if !strings.Contains(name, "/url=") {
-		return catalogue.Op{}, false
-	}
-	var kept []string
-	for part := range strings.SplitSeq(name, "/") {
-		if !strings.HasPrefix(part, "url=") {
-			kept = append(kept, part)
-		}
-	}
-	return catalogue.Lookup(strings.Join(kept, "/"))
-}
-
 // primaryUnits are the metrics by which an op is compared: the catalogue's,
 // and for an op that it does not know those of its category, else ns/op, else
 // the only one there is.
@@ -72,34 +45,6 @@ func primaryUnits(key string, res *convert.Result) []string {
 		return []string{"ns/op"}
 	}
 	return res.Units[:1]
-}
-
-// better returns which way of a unit is better; "" where nobody says.
-func better(unit string) catalogue.Direction {
-	for _, u := range catalogue.Units() {
-		if u.Name == unit {
-			return u.Better
-		}
-	}
-	switch { // the conventions of testing and benchunit
-	case strings.HasSuffix(unit, "/s"):
-		return catalogue.Higher
-	case strings.HasSuffix(unit, "/op"), strings.HasSuffix(unit, "ns"), strings.HasSuffix(unit, "-B"):
-		return catalogue.Lower
-	}
-	return ""
-}
-
-// duplicates reports whether a unit says the same as a primary one: the time
-// and the rates of one pass are one measurement.
-func duplicates(unit string) bool {
-	return slices.Contains([]string{"ns/op", "B/s", "iops", "req/s", "MB/s"}, unit)
-}
-
-// isTail reports whether a unit is of the slowest operations, which scatter
-// more than the mean.
-func isTail(unit string) bool {
-	return slices.Contains([]string{"p95-ns", "p99-ns", "max-ns"}, unit)
 }
 
 // warmUp is how many rounds a boot needs before its first one is left out.

@@ -7,8 +7,48 @@ import (
 	"github.com/capsem/capsem-bench/internal/catalogue"
 )
 
-// A Movement is a shift that most ops of every category share.
+// A Movement is a change of a category, or of everything, as a whole.
 type Movement struct {
+	Category catalogue.Category // "" is everything
+	Slower   bool
+	// Shift is the log of new to old with its 95 % interval, of the median op
+	// of a category, and of the mean category of everything.
+	Shift, Lo, Hi float64
+	P             float64 // over all ops and groups together
+	Ops           int     // metrics that it is the movement of
+}
+
+// Name is what moved, in words.
+func (m Movement) Name() string {
+	if m.Category == "" {
+		return "everything"
+	}
+	return string(m.Category) + " as a whole"
+}
+
+// movementPlace orders movements: everything, then the categories.
+func movementPlace(m Movement) int {
+	if m.Category == "" {
+		return -1
+	}
+	return categoryPlace(m.Category)
+}
+
+// covers reports whether an op moved no further than the movement did, by more
+// than its budget, so that it needs no line of its own.
+func (m Movement) covers(f *Finding) bool {
+	if m.Category != "" && m.Category != f.Category || f.Linear {
+		return false
+	}
+	beyond, apart := f.Shift-m.Shift, f.Lo > m.Hi
+	if !m.Slower {
+		beyond, apart = -beyond, f.Hi < m.Lo
+	}
+	return !apart || beyond <= math.Log1p(f.Budget)
+}
+
+// A CommonShift is a shift in one direction of most ops of every category.
+type CommonShift struct {
 	Slower     bool
 	Moved, Ops int     // metrics that moved this way, of all
 	Median     float64 // the median change of all, as a ratio; larger is slower
@@ -19,10 +59,9 @@ const (
 	movedShare = 0.40 // of the ops of every category
 )
 
-// movement finds a shift of the whole machine. It takes two categories and as
-// many ops as telling a common movement takes: one category that is slower is
-// a finding, not a machine.
-func movement(findings []*Finding) *Movement {
+// commonShift finds what most ops share. It takes two categories and as many
+// ops as telling a common movement takes.
+func commonShift(findings []*Finding) *CommonShift {
 	var shifts []float64
 	byCategory := make(map[catalogue.Category][]float64)
 	for _, f := range findings {
@@ -49,27 +88,8 @@ func movement(findings []*Finding) *Movement {
 			everywhere = everywhere && float64(in(all)) > movedShare*float64(len(all))
 		}
 		if everywhere {
-			return &Movement{slower, in(shifts), len(shifts), math.Expm1(middle(shifts))}
+			return &CommonShift{slower, in(shifts), len(shifts), math.Expm1(middle(shifts))}
 		}
 	}
 	return nil
-}
-
-// sweeping reports whether the movement is to be told in place of its metrics:
-// where the order of the boots does not tell the build from the machine, and
-// where most metrics are found to have moved one by one.
-func (c *Comparison) sweeping() bool {
-	switch {
-	case c.Machine == nil:
-		return false
-	case c.Order.Interleaving != Interleaved:
-		return true
-	}
-	found := 0
-	for _, f := range c.Judged() {
-		if f.worse && c.Machine.Slower || f.better && !c.Machine.Slower {
-			found++
-		}
-	}
-	return float64(found) > movedShare*float64(c.Machine.Ops)
 }

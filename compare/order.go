@@ -32,20 +32,26 @@ type place struct {
 	time float64
 	side int // 0 old, 1 new
 	name string
+
+	machine string
 }
 
 // orderOf checks the recorded order of the boots.
-func orderOf(old, new []Boot) Order {
+func orderOf(base, cand []Boot) Order {
 	var all []place
-	for side, boots := range [][]Boot{old, new} {
+	for side, boots := range [][]Boot{base, cand} {
 		for _, b := range boots {
+			if b.Boot == nil && b.Run != nil && b.Run.Time > 0 {
+				return Order{Unproven, b.Name + " does not say its place in the order of all boots; 'capsem-bench ab' records it"}
+			}
 			if b.Boot == nil {
 				return Order{Unproven, b.Name + " does not say when it ran; 'capsem-bench ab' records it"}
 			}
-			all = append(all, place{b.Boot.Slot, b.Boot.Time, side, b.Name})
+			all = append(all, place{b.Boot.Slot, b.Boot.Time, side, b.Name, on(b)})
 		}
 	}
 	slices.SortStableFunc(all, func(a, b place) int { return cmp.Compare(a.slot, b.slot) })
+	several := len(machinesOf(base, cand)) > 0
 	lead := 0
 	for i, p := range all {
 		if i > 0 {
@@ -56,14 +62,20 @@ func orderOf(old, new []Boot) Order {
 					apart = ": the sides were measured apart"
 				}
 				return Order{Unproven, fmt.Sprintf("%s and %s both say they are boot %d%s", prev.name, p.name, p.slot, apart)}
-			case prev.time > p.time:
+			case prev.time > p.time && !several:
 				return Order{Unproven, fmt.Sprintf("%s is boot %d and began before boot %d", p.name, p.slot, prev.slot)}
 			}
+		}
+		if several {
+			continue
 		}
 		lead += 1 - 2*p.side
 		if lead < -1 || lead > 1 {
 			return Order{Sequential, fmt.Sprintf("after boot %d one side had run %d boots more than the other", p.slot, max(lead, -lead))}
 		}
+	}
+	if several {
+		return orderOn(all)
 	}
 	return Order{Interleaved, ""}
 }

@@ -4,6 +4,8 @@ import (
 	"path"
 	"strings"
 	"time"
+
+	"github.com/capsem/capsem-bench/internal/catalogue"
 )
 
 // Defaults of a policy.
@@ -56,7 +58,7 @@ func (p *Policy) budget(f *Finding) float64 {
 	if own := p.own(f).Budget; own > 0 {
 		return own
 	}
-	if isTail(f.Unit) {
+	if catalogue.UnitOf(f.Unit).Kind == catalogue.Tail {
 		return p.TailBudget
 	}
 	return p.Budget

@@ -1,6 +1,7 @@
 package compare
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"strconv"
@@ -10,7 +11,10 @@ import (
 // interleaved in one go. Values are logarithms, oriented so that larger is
 // worse.
 type Stratum struct {
-	Old, New []float64
+	Base, Cand []float64
+	// Blocks are the boots of each side on each machine, where the stage has
+	// several; the values are in that order. nil is one machine.
+	Blocks [][2]int
 }
 
 // A Ranker does exact stratified rank tests. It remembers null distributions,
@@ -18,17 +22,22 @@ type Stratum struct {
 // judge all ops of a comparison. It is not safe for concurrent use.
 type Ranker struct {
 	nulls map[string]null
+	perms map[string]permutations
+	work  int64 // additions in tables so far
 }
 
 // NewRanker returns an empty Ranker.
-func NewRanker() *Ranker { return &Ranker{nulls: make(map[string]null)} }
+func NewRanker() *Ranker {
+	return &Ranker{nulls: make(map[string]null), perms: make(map[string]permutations)}
+}
 
 // null is the distribution of the statistic under "same": tail[i] is the
 // probability of a value of at least lo+i, once it is summed up; until then
-// it is that of lo+i.
+// it is that of lo+i. head[i] is the probability of at most lo+i: a small one
+// is exact to as many digits there as in tail.
 type null struct {
-	lo   int64
-	tail []float64
+	lo         int64
+	tail, head []float64
 }
 
 func (n null) atLeast(t int64) float64 {
@@ -42,15 +51,29 @@ func (n null) atLeast(t int64) float64 {
 	}
 }
 
+func (n null) atMost(t int64) float64 {
+	switch i := t - n.lo; {
+	case i < 0:
+		return 0
+	case i >= int64(len(n.head)):
+		return 1
+	default:
+		return n.head[i]
+	}
+}
+
 // P returns the exact one-sided p-value of "new is worse than old by more
 // than shift" (shift in log, 0 for any amount): van Elteren's test, the sum
 // over strata of the rank sum of New divided by the stratum's size plus one,
 // with mid-ranks for ties and the null distribution by convolution.
 // Without a stratum that has both sides it returns 1.
 func (r *Ranker) P(strata []Stratum, shift float64) float64 {
+	if anyBlocked(strata) {
+		return r.blockedP(strata, shift)
+	}
 	stages := make([]stage, 0, len(strata))
 	for _, s := range strata {
-		if len(s.Old) > 0 && len(s.New) > 0 {
+		if len(s.Base) > 0 && len(s.Cand) > 0 {
 			stages = append(stages, rank(s, shift))
 		}
 	}
@@ -62,7 +85,37 @@ func (r *Ranker) P(strata []Stratum, shift float64) float64 {
 	for i, s := range stages {
 		t += scale[i] * s.sum
 	}
+	if mirrored, sum := reflected(stages, scale); mirrored != nil {
+		return r.null(mirrored, scale).atMost(sum - t)
+	}
 	return r.null(stages, scale).atLeast(t)
+}
+
+// reflected returns tied stages with their ranks counted from the other end,
+// where that is the one of the two to keep a distribution of: values and the
+// same values with their signs turned, of which both p-values are wanted, then
+// share one. The statistic t of one is sum-t of the other.
+func reflected(stages []stage, scale []int64) (out []stage, sum int64) {
+	if !slices.ContainsFunc(stages, func(s stage) bool { return s.tied }) {
+		return nil, 0
+	}
+	for i, s := range stages {
+		twice := int64(2 * (len(s.ranks) + 1))
+		m := stage{ranks: make([]int64, len(s.ranks)), n: s.n, tied: s.tied}
+		for k, x := range s.ranks {
+			m.ranks[len(s.ranks)-1-k] = twice - x
+		}
+		out, sum = append(out, m), sum+scale[i]*twice*int64(s.n)
+	}
+	for i := range stages {
+		switch slices.Compare(out[i].ranks, stages[i].ranks) {
+		case -1:
+			return out, sum
+		case 1:
+			return nil, 0
+		}
+	}
+	return nil, 0
 }
 
 // stage is a stratum in ranks. Ranks are doubled so that mid-ranks are whole.
@@ -71,24 +124,25 @@ type stage struct {
 	n     int     // how many of them belong to New
 	sum   int64   // the doubled rank sum of New
 	tied  bool
+	size  int // boots of the stratum that it is a block of; 0: it is all
 }
 
 // rank merges both sides, Old moved by shift.
 func rank(s Stratum, shift float64) stage {
-	old, new := ascending(s.Old), ascending(s.New)
-	for i := range old {
-		old[i] += shift
+	base, cand := ascending(s.Base), ascending(s.Cand)
+	for i := range base {
+		base[i] += shift
 	}
-	st := stage{ranks: make([]int64, 0, len(old)+len(new)), n: len(new)}
-	for len(old)+len(new) > 0 {
+	st := stage{ranks: make([]int64, 0, len(base)+len(cand)), n: len(cand)}
+	for len(base)+len(cand) > 0 {
 		var least float64
-		if len(new) == 0 || len(old) > 0 && old[0] < new[0] {
-			least = old[0]
+		if len(cand) == 0 || len(base) > 0 && base[0] < cand[0] {
+			least = base[0]
 		} else {
-			least = new[0]
+			least = cand[0]
 		}
-		o, n := upTo(old, least), upTo(new, least)
-		old, new = old[o:], new[n:]
+		o, n := upTo(base, least), upTo(cand, least)
+		base, cand = base[o:], cand[n:]
 		mid := int64(2*len(st.ranks) + o + n + 1) // twice the mean of their ranks
 		for range o + n {
 			st.ranks = append(st.ranks, mid)
@@ -115,7 +169,7 @@ func ascending(values []float64) []float64 {
 
 // maxScale bounds the weights, and with them the table of the null
 // distribution. Stages of equal size, as plans have them, stay far below it.
-const maxScale = 100_000
+const maxScale = 5_000
 
 // scales returns whole-number weights proportional to 1/(N+1). Where the
 // sizes have no small common multiple it returns equal weights, with which
@@ -123,17 +177,20 @@ const maxScale = 100_000
 func scales(stages []stage) []int64 {
 	l := int64(1)
 	for _, s := range stages {
-		d := int64(len(s.ranks) + 1)
+		d := s.boots() + 1
 		if l = l / gcd(l, d) * d; l > maxScale {
 			return slices.Repeat([]int64{1}, len(stages))
 		}
 	}
 	out := make([]int64, len(stages))
 	for i, s := range stages {
-		out[i] = l / int64(len(s.ranks)+1)
+		out[i] = l / (s.boots() + 1)
 	}
 	return out
 }
+
+// boots are those of the stratum.
+func (s stage) boots() int64 { return int64(cmp.Or(s.size, len(s.ranks))) }
 
 func gcd(a, b int64) int64 {
 	for b != 0 {
@@ -149,7 +206,11 @@ func (r *Ranker) null(stages []stage, scale []int64) null {
 	}
 	n := null{tail: []float64{1}}
 	for i, s := range stages {
-		n = n.convolve(s, scale[i])
+		n = r.convolve(n, s, scale[i])
+	}
+	n.head = slices.Clone(n.tail)
+	for i := 1; i < len(n.head); i++ {
+		n.head[i] += n.head[i-1]
 	}
 	for i := len(n.tail) - 2; i >= 0; i-- {
 		n.tail[i] += n.tail[i+1]
@@ -159,8 +220,8 @@ func (r *Ranker) null(stages []stage, scale []int64) null {
 }
 
 // convolve adds a stage, weighted by scale, to the distribution so far.
-func (n null) convolve(s stage, scale int64) null {
-	base, prob := s.distribution()
+func (r *Ranker) convolve(n null, s stage, scale int64) null {
+	base, prob := r.distribution(s)
 	out := null{
 		lo:   n.lo + scale*base,
 		tail: make([]float64, int64(len(n.tail))+scale*int64(len(prob)-1)),
@@ -169,10 +230,11 @@ func (n null) convolve(s stage, scale int64) null {
 		if q == 0 {
 			continue
 		}
-		to := out.tail[scale*int64(y):]
+		to := out.tail[scale*int64(y):][:len(n.tail)]
 		for x, p := range n.tail {
 			to[x] += p * q
 		}
+		r.work += int64(len(to))
 	}
 	return out
 }
@@ -196,33 +258,40 @@ func nullKey(stages []stage) string {
 
 // distribution returns the probability of every doubled rank sum when any n
 // of the ranks are equally likely to be New's, from the sum base on. The
-// table counts subsets by size and sum; float64 holds the counts exactly to
-// 2^53, beyond which the relative error is 1e-16 a step.
-func (s stage) distribution() (base int64, prob []float64) {
-	var top int64
-	for i, x := range s.ranks {
-		if i < s.n {
-			base += x
-		}
-		if i >= len(s.ranks)-s.n {
-			top += x
-		}
+// table counts subsets by size and sum, and only those that can still have n
+// ranks in the end; float64 holds the counts exactly to 2^53, beyond which the
+// relative error is 1e-16 a step.
+func (r *Ranker) distribution(s stage) (base int64, prob []float64) {
+	// least[k] and the sums of the last k ranks bound the sums of k ranks, so
+	// that only sums which exist are counted: a 40th of the whole table.
+	least := make([]int64, s.n+1)
+	for k := range s.n {
+		least[k+1] = least[k] + s.ranks[k]
 	}
-	width := top + 1
-	counts := make([]float64, int64(s.n+1)*width)
-	counts[0] = 1
+	counts := make([][]float64, s.n+1)
+	counts[0] = []float64{1}
 	for i, x := range s.ranks {
-		for k := min(i+1, s.n); k >= 1; k-- {
-			from := counts[int64(k-1)*width : int64(k)*width]
-			to := counts[int64(k)*width : int64(k+1)*width]
-			for sum, c := range from[:width-min(x, width)] {
-				if c != 0 {
-					to[int64(sum)+x] += c
-				}
+		left := len(s.ranks) - i - 1
+		for k := min(i+1, s.n); k >= max(1, s.n-left); k-- {
+			from := counts[k-1]
+			if from == nil {
+				continue
 			}
+			shift := least[k-1] + x - least[k]
+			need := int(shift) + len(from)
+			to := counts[k]
+			if need > len(to) {
+				to = append(to, make([]float64, need-len(to))...)
+				counts[k] = to
+			}
+			to = to[shift:need]
+			for sum, c := range from {
+				to[sum] += c
+			}
+			r.work += int64(len(from))
 		}
 	}
-	prob = counts[int64(s.n)*width+base:]
+	prob = counts[s.n]
 	var total float64
 	for _, c := range prob {
 		total += c
@@ -230,7 +299,7 @@ func (s stage) distribution() (base int64, prob []float64) {
 	for i := range prob {
 		prob[i] /= total
 	}
-	return base, prob
+	return least[s.n], prob
 }
 
 // MinP returns the smallest p-value that strata of the given sizes can give:
@@ -249,107 +318,4 @@ func logChoose(n, k int) float64 {
 	b, _ := math.Lgamma(float64(k + 1))
 	c, _ := math.Lgamma(float64(n - k + 1))
 	return a - b - c
-}
-
-// Shift returns the stratified Hodges-Lehmann estimate: the median of all
-// differences New-Old within strata, in log. It is NaN without a pair.
-func Shift(strata []Stratum) float64 {
-	d := pairwise(strata)
-	if len(d) == 0 {
-		return math.NaN()
-	}
-	return middle(d)
-}
-
-func pairwise(strata []Stratum) []float64 {
-	var d []float64
-	for _, s := range strata {
-		for _, o := range s.Old {
-			for _, n := range s.New {
-				d = append(d, n-o)
-			}
-		}
-	}
-	slices.Sort(d)
-	return d
-}
-
-// middle is the median of sorted values.
-func middle(sorted []float64) float64 {
-	h := len(sorted) / 2
-	if len(sorted)%2 == 1 {
-		return sorted[h]
-	}
-	return (sorted[h-1] + sorted[h]) / 2
-}
-
-// Interval returns the shift, as Shift does, with its exact two-sided
-// confidence interval at the given level (0.95), by inverting the test. A side
-// that the number of boots cannot bound is infinite.
-func (r *Ranker) Interval(strata []Stratum, level float64) (shift, lo, hi float64) {
-	d := pairwise(strata)
-	tail := (1 - level) / 2
-	if len(d) == 0 {
-		return math.NaN(), math.Inf(-1), math.Inf(1)
-	}
-	// The test's p-value grows with the shift; just below a difference it is
-	// that of the open interval to its left. The lower limit is the first
-	// difference at which "worse by more than that" is no longer rejected.
-	gap := smallestGap(d) / 2
-	i, _ := slices.BinarySearchFunc(d, tail, func(x, tail float64) int {
-		if r.P(strata, x+gap) <= tail {
-			return -1
-		}
-		return 1
-	})
-	lo = math.Inf(-1)
-	if r.P(strata, d[0]-gap) <= tail && i < len(d) {
-		lo = d[i]
-	}
-	mirrored := mirror(strata)
-	m := make([]float64, len(d))
-	for i := range d {
-		m[i] = -d[len(d)-1-i]
-	}
-	j, _ := slices.BinarySearchFunc(m, tail, func(x, tail float64) int {
-		if r.P(mirrored, x+gap) <= tail {
-			return -1
-		}
-		return 1
-	})
-	hi = math.Inf(1)
-	if r.P(mirrored, m[0]-gap) <= tail && j < len(m) {
-		hi = -m[j]
-	}
-	return middle(d), lo, hi
-}
-
-func smallestGap(sorted []float64) float64 {
-	gap := math.Inf(1)
-	for i := 1; i < len(sorted); i++ {
-		if g := sorted[i] - sorted[i-1]; g > 0 {
-			gap = min(gap, g)
-		}
-	}
-	if math.IsInf(gap, 1) {
-		return 1e-9
-	}
-	return gap
-}
-
-// mirror swaps the meaning of better and worse.
-func mirror(strata []Stratum) []Stratum {
-	out := make([]Stratum, len(strata))
-	for i, s := range strata {
-		out[i] = Stratum{Old: negate(s.Old), New: negate(s.New)}
-	}
-	return out
-}
-
-func negate(v []float64) []float64 {
-	out := make([]float64, len(v))
-	for i, x := range v {
-		out[i] = -x
-	}
-	return out
 }

@@ -9,14 +9,14 @@ import (
 	"golang.org/x/perf/benchmath"
 )
 
-func one(old, new []float64) []Stratum { return []Stratum{{Old: old, New: new}} }
+func one(base, cand []float64) []Stratum { return []Stratum{{Base: base, Cand: cand}} }
 
 func TestPVectors(t *testing.T) {
 	r := NewRanker()
 	tests := []struct {
-		name     string
-		old, new []float64
-		want     float64
+		name       string
+		base, cand []float64
+		want       float64
 	}{
 		{"5 against 5 separated", []float64{1, 2, 3, 4, 5}, []float64{6, 7, 8, 9, 10}, 1.0 / 252},
 		{"5 against 5 one inversion", []float64{1, 2, 3, 4, 6}, []float64{5, 7, 8, 9, 10}, 2.0 / 252},
@@ -26,7 +26,7 @@ func TestPVectors(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			assert.InDelta(t, tt.want, r.P(one(tt.old, tt.new), 0), 1e-12)
+			assert.InDelta(t, tt.want, r.P(one(tt.base, tt.cand), 0), 1e-12)
 		})
 	}
 	assert.Equal(t, 1.0, r.P(nil, 0))
@@ -43,13 +43,13 @@ func TestPAgainstEnumeration(t *testing.T) {
 	}
 }
 
-func draw(rng *rand.Rand, old, new, values int) Stratum {
+func draw(rng *rand.Rand, base, cand, values int) Stratum {
 	var s Stratum
-	for range old {
-		s.Old = append(s.Old, float64(rng.IntN(values)))
+	for range base {
+		s.Base = append(s.Base, float64(rng.IntN(values)))
 	}
-	for range new {
-		s.New = append(s.New, float64(rng.IntN(values)))
+	for range cand {
+		s.Cand = append(s.Cand, float64(rng.IntN(values)))
 	}
 	return s
 }
@@ -96,14 +96,14 @@ func TestPAgainstBenchmath(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	r := NewRanker()
 	for range 50 {
-		var old, new []float64
+		var base, cand []float64
 		for range 8 {
-			old = append(old, rng.NormFloat64())
-			new = append(new, rng.NormFloat64()+0.8)
+			base = append(base, rng.NormFloat64())
+			cand = append(cand, rng.NormFloat64()+0.8)
 		}
 		th := benchmath.DefaultThresholds
-		c := benchmath.AssumeNothing.Compare(benchmath.NewSample(old, &th), benchmath.NewSample(new, &th))
-		strata := one(old, new)
+		c := benchmath.AssumeNothing.Compare(benchmath.NewSample(base, &th), benchmath.NewSample(cand, &th))
+		strata := one(base, cand)
 		p := min(1, 2*min(r.P(strata, 0), r.P(mirror(strata), 0)))
 		assert.InDelta(t, c.P, p, 1e-9)
 	}
@@ -113,7 +113,7 @@ func TestShift(t *testing.T) {
 	assert.True(t, math.IsNaN(Shift(nil)))
 	assert.Equal(t, 3.0, Shift(one([]float64{1, 2, 3}, []float64{4, 5, 6})))
 	// A step between stages is no difference between sides.
-	assert.Equal(t, 0.0, Shift([]Stratum{{Old: []float64{1}, New: []float64{1}}, {Old: []float64{9}, New: []float64{9}}}))
+	assert.Equal(t, 0.0, Shift([]Stratum{{Base: []float64{1}, Cand: []float64{1}}, {Base: []float64{9}, Cand: []float64{9}}}))
 }
 
 func TestIntervalCovers(t *testing.T) {
@@ -126,8 +126,8 @@ func TestIntervalCovers(t *testing.T) {
 		for i := range strata {
 			stage := rng.NormFloat64()
 			for range 5 {
-				strata[i].Old = append(strata[i].Old, stage+rng.NormFloat64())
-				strata[i].New = append(strata[i].New, stage+0.5+rng.NormFloat64())
+				strata[i].Base = append(strata[i].Base, stage+rng.NormFloat64())
+				strata[i].Cand = append(strata[i].Cand, stage+0.5+rng.NormFloat64())
 			}
 		}
 		shift, lo, hi := r.Interval(strata, 0.95)

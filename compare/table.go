@@ -9,13 +9,15 @@ import (
 	"strings"
 
 	"github.com/capsem/capsem-bench/internal/catalogue"
+	"github.com/capsem/capsem-bench/internal/termtext"
+	"github.com/capsem/capsem-bench/internal/termtext/layout"
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 )
 
 // TextOptions says how text is laid out.
 type TextOptions struct {
-	Width int  // columns at most; 0 means 80, less than 60 means 60
+	Width int  // columns at most; 0 means 80, less than 40 means 40
 	Color bool // use ANSI colours
 	All   bool // show every metric, also those that are not compared
 }
@@ -24,46 +26,54 @@ func (o TextOptions) width() int {
 	if o.Width == 0 {
 		return 80
 	}
-	return max(o.Width, 60)
+	return max(o.Width, 40)
 }
 
 // WriteText writes one table per category with what belongs beside it, and
-// the decision of a gate when there is one. No line is wider than the width
-// unless a word of it is.
+// the decision of a gate when there is one. Lines fit the width.
 func WriteText(w io.Writer, c *Comparison, d *Decision, opt TextOptions) error {
 	bw := bufio.NewWriter(w)
 	line := func(s, indent string) {
-		for _, l := range wrap(s, opt.width(), indent) {
+		for _, l := range layout.Wrap(s, opt.width(), indent) {
 			bw.WriteString(l + "\n")
 		}
 	}
-	for _, s := range c.summary() {
-		line(s, "  ")
-	}
-	if c.moved(opt.All) {
-		for _, s := range c.byCategory() {
-			line("  "+s, "    ")
-		}
-	} else {
-		for _, cat := range append(catalogue.Categories(), "") {
-			writeCategory(bw, c, cat, opt)
-		}
-		if c.anyFound() {
-			line("\n"+legend, "  ")
-		}
-	}
+	line(termtext.Cell(c.Headline(d)), "  ")
 	if d != nil {
-		bw.WriteString("\n")
 		for _, s := range d.lines() {
 			line(s, "    ")
 		}
+		for i, s := range d.next() {
+			if !slices.Contains(d.commands, d.Plan[i]) {
+				line(s, "    ")
+				continue
+			}
+			for _, l := range wrapCommand(s, opt.width(), "    ") {
+				bw.WriteString(l + "\n")
+			}
+		}
+		if d.Where != "" {
+			line("    where "+termtext.Cell(d.Where), "    ")
+		}
+	}
+	bw.WriteString("\n")
+	for _, s := range c.summary(d) {
+		line(s, "  ")
+	}
+	changed := c.changed()
+	writeFindings(bw, "changed", changed, true, opt)
+	for _, cat := range append(catalogue.Categories(), "") {
+		writeFindings(bw, title(cat), c.shown(cat, opt.All, changed), false, opt)
+	}
+	if c.anyFound() {
+		bw.WriteString("\n")
+		line(legend, "  ")
+	}
+	if c.anyUnsure() {
+		line(unsureLegend, "  ")
 	}
 	return bw.Flush()
 }
-
-// moved reports whether the movement of everything is told in place of all
-// ops. A comparison by force says in every line that it is one.
-func (c *Comparison) moved(all bool) bool { return c.sweeping() && !all && !c.Forced }
 
 func (c *Comparison) anyFound() bool {
 	return slices.ContainsFunc(c.Judged(), func(f *Finding) bool { return findsCell(f) != "-" })
@@ -72,44 +82,85 @@ func (c *Comparison) anyFound() bool {
 // legend says what the columns are.
 const legend = "change: the median over all pairs of an old and a new boot, in brackets its 95 % interval; finds: the smallest slowdown that these boots show with 80 % power"
 
-// lines are a decision in words.
+func (c *Comparison) anyUnsure() bool {
+	return slices.ContainsFunc(c.Judged(), func(f *Finding) bool { return f.Verdict == Unsure })
+}
+
+// unsureLegend says what stands beside a pass too.
+const unsureLegend = "unsure: no slowdown is shown, and one over the budget is not excluded either"
+
+// lines are what belongs beside a headline, and is not in it or in the table of
+// what changed.
 func (d *Decision) lines() []string {
-	out := []string{"gate: " + d.Answer()}
-	for _, r := range d.Reasons {
-		out = append(out, "  "+printable(r))
+	var out []string
+	for i, r := range d.Reasons {
+		if slices.Contains(d.slower, r) || i == 0 && d.Status == CannotTell {
+			continue
+		}
+		out = append(out, "  "+termtext.Cell(r))
 	}
 	for _, r := range d.Remarks {
-		out = append(out, "  note: "+printable(r))
-	}
-	for _, p := range d.Plan {
-		out = append(out, "  next: "+p)
+		out = append(out, "  note: "+termtext.Cell(r))
 	}
 	return out
 }
 
-// shown returns the findings of a category that a table shows.
-func (c *Comparison) shown(cat catalogue.Category, all bool) []*Finding {
+// next are the steps to take, one a line.
+func (d *Decision) next() []string {
+	var out []string
+	for _, p := range d.Plan {
+		out = append(out, "  next: "+termtext.Cell(p))
+	}
+	return out
+}
+
+// wrapCommand breaks a command before its flags, as a shell takes it.
+func wrapCommand(s string, width int, indent string) []string {
+	const more = ` \`
+	var out []string
+	cur := ""
+	for i, part := range strings.Split(s, " --") {
+		switch {
+		case i == 0:
+			cur = part
+		case layout.Width(cur+" --"+part+more) <= width:
+			cur += " --" + part
+		default:
+			out = append(out, cur+more)
+			cur = indent + "--" + part
+		}
+	}
+	return append(out, cur)
+}
+
+// shown returns the findings of a category that a table shows: those that
+// did not change, and with all what changed and other metrics too.
+func (c *Comparison) shown(cat catalogue.Category, all bool, changed []*Finding) []*Finding {
 	return slices.DeleteFunc(slices.Clone(c.Findings), func(f *Finding) bool {
-		return f.Category != cat || !f.Primary && !all && (!f.Duplicate || f.Old.Boots+f.New.Boots == 0)
+		return f.Category != cat || !all && (!f.Primary || slices.Contains(changed, f))
 	})
 }
 
-func writeCategory(bw *bufio.Writer, c *Comparison, cat catalogue.Category, opt TextOptions) {
-	findings := c.shown(cat, opt.All)
+// writeFindings writes one table. Outside the table of a category rows have
+// their whole names.
+func writeFindings(bw *bufio.Writer, name string, findings []*Finding, whole bool, opt TextOptions) {
 	if len(findings) == 0 {
 		return
 	}
 	width := opt.width()
-	bw.WriteString("\n" + paint(title(cat), "1", opt.Color) + "\n")
+	bw.WriteString("\n" + layout.Paint(name, layout.Bold, opt.Color) + "\n")
 	rows := make([][]string, 0, len(findings)+1)
 	rows = append(rows, slices.Clone(header))
 	for _, f := range findings {
-		rows = append(rows, cells(f))
+		rows = append(rows, cells(f, whole))
 	}
 	if !slices.ContainsFunc(findings, func(f *Finding) bool { return findsCell(f) != "-" }) {
 		cut(rows)
 	}
-	fit(rows, width)
+	if !fit(rows, width) {
+		stack(bw, findings, whole, opt)
+		return
+	}
 	t := table.NewWriter()
 	style := table.StyleDefault
 	style.Options = table.OptionsNoBordersAndSeparators
@@ -124,7 +175,7 @@ func writeCategory(bw *bufio.Writer, c *Comparison, cat catalogue.Category, opt 
 		for k, s := range row {
 			out[k] = s
 			if i > 0 {
-				out[k] = paint(s, colourOf(findings[i-1], k), opt.Color)
+				out[k] = layout.Paint(s, colourOf(findings[i-1], k), opt.Color)
 			}
 		}
 		t.AppendRow(out)
@@ -132,22 +183,52 @@ func writeCategory(bw *bufio.Writer, c *Comparison, cat catalogue.Category, opt 
 	for l := range strings.SplitSeq(t.Render(), "\n") {
 		bw.WriteString(strings.TrimRight(l, " ") + "\n")
 	}
+	writeNotes(bw, findings, width)
+}
+
+func writeNotes(bw *bufio.Writer, findings []*Finding, width int) {
 	for _, n := range notes(findings) {
-		for _, l := range wrap("  "+printable(n.String()), width, "    ") {
+		for _, l := range layout.Wrap("  "+termtext.Cell(n.String()), width, "    ") {
 			bw.WriteString(l + "\n")
 		}
 	}
 }
 
+// stack writes the rows of a table that is too wide, one below the other: op and
+// verdict, then the values. No figure is cut.
+func stack(bw *bufio.Writer, findings []*Finding, whole bool, opt TextOptions) {
+	width := opt.width()
+	for _, f := range findings {
+		row := cells(f, whole)
+		verdict := layout.Paint(row[4], colourOf(f, 4), opt.Color)
+		name := layout.ShortenMiddle(row[0], width-2-layout.Width(row[4]))
+		bw.WriteString(strings.TrimRight(name+"  "+verdict, " ") + "\n")
+		values := row[1] + " -> " + row[2]
+		if row[3] != "-" {
+			values += ", " + row[3]
+		}
+		if row[5] != "-" {
+			values += ", finds " + row[5]
+		}
+		for _, l := range layout.Wrap("    "+values, width, "    ") {
+			bw.WriteString(l + "\n")
+		}
+	}
+	writeNotes(bw, findings, width)
+}
+
 var header = []string{"op", "old", "new", "change", "verdict", "finds"}
 
 // cells are the row of a finding: op, old, new, change, verdict, finds.
-func cells(f *Finding) []string {
+func cells(f *Finding, whole bool) []string {
 	name := label(f)
+	if whole {
+		name = termtext.Cell(f.Key())
+	}
 	if !f.Primary {
 		name = "  " + f.Unit
 	}
-	return []string{name, cellValue(f.Old, f.Unit), cellValue(f.New, f.Unit), changeCell(f), verdictCell(f), findsCell(f)}
+	return []string{name, cellValue(f.Base, f.Unit), cellValue(f.Cand, f.Unit), changeCell(f), verdictCell(f), findsCell(f)}
 }
 
 func cellValue(s Sample, unit string) string {
@@ -183,14 +264,15 @@ func verdictCell(f *Finding) string {
 }
 
 func findsCell(f *Finding) string {
-	if !f.Primary || math.IsInf(f.Smallest, 0) || f.item == nil {
+	if !f.Primary || math.IsInf(f.Smallest, 0) || f.op == nil {
 		return "-"
 	}
 	return strings.TrimPrefix(strings.ReplaceAll(percent(f.Smallest), " ", ""), "+")
 }
 
-// fit shortens the names, then drops the last column, until the rows fit.
-func fit(rows [][]string, width int) {
+// fit shortens the names, then drops the last column, until the rows fit. It
+// reports whether they do.
+func fit(rows [][]string, width int) bool {
 	over := func() int {
 		sum := -2 - width // no space behind the last column
 		for k := range rows[0] {
@@ -202,12 +284,13 @@ func fit(rows [][]string, width int) {
 	if o := over(); o > 0 {
 		w := max(columnWidth(rows, 0)-o, shortest)
 		for _, row := range rows {
-			row[0] = shortenMiddle(row[0], w)
+			row[0] = layout.ShortenMiddle(row[0], w)
 		}
 	}
 	if over() > 0 && len(rows[0]) == len(header) {
 		cut(rows)
 	}
+	return over() <= 0
 }
 
 // cut drops the last column.
@@ -220,76 +303,26 @@ func cut(rows [][]string) {
 func columnWidth(rows [][]string, k int) int {
 	w := 0
 	for _, row := range rows {
-		w = max(w, text.StringWidth(row[k]))
+		w = max(w, layout.Width(row[k]))
 	}
 	return w
 }
 
-// colourOf returns the ANSI attributes of a cell.
-func colourOf(f *Finding, column int) string {
+// colourOf returns the style of a cell.
+func colourOf(f *Finding, column int) layout.Style {
 	switch {
 	case !f.Primary:
-		return "2"
+		return layout.Faint
 	case column != 4:
-		return ""
+		return layout.Plain
 	}
 	switch f.Verdict {
 	case Slower, Failed, Missing:
-		return "31"
+		return layout.Red
 	case Faster:
-		return "32"
+		return layout.Green
 	case Unsure, NotComparable:
-		return "33"
+		return layout.Yellow
 	}
-	return ""
-}
-
-func paint(s, sgr string, color bool) string {
-	if !color || sgr == "" || s == "" {
-		return s
-	}
-	return "\x1b[" + sgr + "m" + s + "\x1b[0m"
-}
-
-// printable returns text from outside without what could steer a terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if text.RuneWidth(r) < 1 || r == '\ufffd' {
-			return -1
-		}
-		return r
-	}, strings.ReplaceAll(s, "\n", " "))
-}
-
-// shortenMiddle cuts s to w columns, keeping both ends.
-func shortenMiddle(s string, w int) string {
-	r := []rune(s)
-	if len(r) <= w || w < 5 {
-		return s
-	}
-	head := (w - 2) / 2
-	return string(r[:head]) + ".." + string(r[len(r)-(w-2-head):])
-}
-
-// wrap breaks text into lines of at most w columns between words; lines after
-// the first begin with indent.
-func wrap(s string, w int, indent string) []string {
-	var lines []string
-	lead := s[:len(s)-len(strings.TrimLeft(s, " \n"))]
-	line := strings.TrimLeft(lead, "\n")
-	if strings.HasPrefix(lead, "\n") {
-		lines = append(lines, "")
-	}
-	empty := true
-	for _, word := range strings.Fields(s) {
-		if !empty && text.StringWidth(line)+1+text.StringWidth(word) > w {
-			lines = append(lines, line)
-			line, empty = indent, true
-		}
-		if !empty {
-			line += " "
-		}
-		line, empty = line+word, false
-	}
-	return append(lines, line)
+	return layout.Plain
 }

@@ -8,27 +8,44 @@ import (
 	"strings"
 
 	"github.com/capsem/capsem-bench/internal/catalogue"
+	"github.com/capsem/capsem-bench/internal/termtext"
 )
 
 // summary says in sentences what a reader has to know before the figures.
-func (c *Comparison) summary() []string {
+func (c *Comparison) summary(d *Decision) []string {
 	out := []string{
-		fmt.Sprintf("old: %s, %s", printable(c.Old), plural(c.OldBoots, "boot")),
-		fmt.Sprintf("new: %s, %s", printable(c.New), plural(c.NewBoots, "boot")),
-		c.Order.words(),
+		fmt.Sprintf("old: %s, %s", termtext.Cell(c.Base), termtext.Plural(c.BaseBoots, "boot")),
+		fmt.Sprintf("new: %s, %s", termtext.Cell(c.Cand), termtext.Plural(c.CandBoots, "boot")),
+	}
+	if d == nil { // a gate's answer is about single metrics and tested movements
+		for _, change := range c.Categories() {
+			out = append(out, change.String())
+		}
+	}
+	if d == nil || c.Order.Interleaving == Interleaved {
+		out = append(out, c.Order.words())
 	}
 	if c.Forced {
 		out = append(out, "forced: compared although it is not comparable")
 	}
-	for _, d := range c.Differences {
-		out = append(out, string(d.Weight)+": "+printable(d.Text))
+	for _, diff := range c.Differences {
+		if d == nil || diff.Weight == Doubts {
+			out = append(out, string(diff.Weight)+": "+termtext.Cell(diff.Text))
+		}
 	}
-	for _, d := range c.Doubts {
-		out = append(out, "doubt: "+printable(d))
+	for _, doubt := range c.Doubts {
+		out = append(out, "doubt: "+termtext.Cell(doubt))
 	}
-	out = append(out, c.method()...)
-	if m := c.Machine; m != nil {
-		out = append(out, m.String()+": "+c.blame())
+	if d == nil || c.Power == nil || c.NoMore {
+		out = append(out, c.method()...)
+	}
+	if m := c.Common; m != nil && (d == nil || !m.Slower) {
+		out = append(out, m.String()+": "+c.cause())
+	}
+	for _, m := range c.Movements {
+		if d == nil || !slices.Contains(d.Movements, m) && !d.covered(m) {
+			out = append(out, m.Moved())
+		}
 	}
 	return out
 }
@@ -37,18 +54,41 @@ func (o Order) words() string {
 	if o.Reason == "" {
 		return "interleaved (by the recorded order)"
 	}
-	return string(o.Interleaving) + ": " + printable(o.Reason)
+	return string(o.Interleaving) + ": " + termtext.Cell(o.Reason)
 }
 
-// blame says what a movement of everything comes from.
-func (c *Comparison) blame() string {
+// cause says what most ops' shift may come from.
+func (c *Comparison) cause() string {
 	if c.Refused() != nil {
 		return "the sides are not comparable, so this says nothing about the build"
 	}
-	if c.Order.Interleaving == Interleaved {
-		return "as the boots were interleaved, it is the build or its VM as a whole, not the machine"
+	return "may be the machine: the boots were not interleaved"
+}
+
+// covered reports whether a movement that blocks includes this one.
+func (d *Decision) covered(m Movement) bool {
+	return slices.ContainsFunc(d.Movements, func(all Movement) bool {
+		return all.Category == "" && all.Slower == m.Slower && m.Lo <= all.Hi
+	})
+}
+
+// missed says what slowdown these boots would not have shown: in the quietest
+// op, in the middle one and in the noisiest one.
+func (c *Comparison) missed() string {
+	var ops []*Finding
+	for _, f := range c.Judged() {
+		if f.op != nil && f.Mute == nil && !math.IsInf(f.Smallest, 1) {
+			ops = append(ops, f)
+		}
 	}
-	return "this is the machine, not the build. Measure again with interleaved boots: 'capsem-bench ab'"
+	if len(ops) == 0 {
+		return ""
+	}
+	slices.SortStableFunc(ops, func(a, b *Finding) int { return compareFloat(a.Smallest, b.Smallest) })
+	last := ops[len(ops)-1]
+	size := func(v float64) string { return strings.TrimPrefix(percent(v), "+") }
+	return fmt.Sprintf("a slowdown below these would likely have been missed: %s in the quietest metric, %s in the middle one, %s in the noisiest (%s)",
+		size(ops[0].Smallest), size(ops[len(ops)/2].Smallest), size(last.Smallest), last.Key())
 }
 
 func (c *Comparison) method() []string {
@@ -56,34 +96,10 @@ func (c *Comparison) method() []string {
 	switch {
 	case c.Ops == 0:
 		return nil
-	case c.Method == MaxTs:
-		return []string{fmt.Sprintf("%s judged together at %s by %s, as these are few boots", plural(c.Ops, "metric"), share(c.alpha), c.Method)}
-	case errors.As(c.Power, &under):
-		return []string{under.Error() + "; verdicts are held to 1 % over all metrics"}
+	case errors.As(c.Power, &under) && (c.Method != MaxTs || !c.NoMore):
+		return []string{under.Error()}
 	}
-	return []string{fmt.Sprintf("%s judged together at 1 %% by Holm's correction", plural(c.Ops, "metric"))}
-}
-
-// byCategory sums up a movement without naming every op.
-func (c *Comparison) byCategory() []string {
-	var out []string
-	for _, cat := range append(catalogue.Categories(), "") {
-		var shifts []float64
-		for _, f := range c.Judged() {
-			if f.Category == cat && !f.Linear && !math.IsNaN(f.Shift) {
-				shifts = append(shifts, f.Shift)
-			}
-		}
-		if len(shifts) > 0 {
-			out = append(out, fmt.Sprintf("%s: %s, %s in the median", title(cat), plural(len(shifts), "metric"), slowdown(median(shifts))))
-		}
-	}
-	for _, f := range c.Judged() { // what has no values did not move
-		if slices.Contains([]Verdict{Failed, Missing, New, NotComparable}, f.Verdict) {
-			out = append(out, printable(f.Key()+": "+string(f.Verdict)+": "+f.Reason))
-		}
-	}
-	return out
+	return []string{fmt.Sprintf("%s judged together: less than 1 of 100 unchanged builds is blocked", termtext.Plural(c.Ops, "metric"))}
 }
 
 // slowdown says a shift in words.
@@ -158,5 +174,5 @@ func (n note) String() string {
 func label(f *Finding) string {
 	name := strings.TrimPrefix(f.Key(), string(f.Category)+"/")
 	name = strings.TrimPrefix(name, f.Category.Benchmark()+"/")
-	return printable(name)
+	return termtext.Cell(name)
 }

@@ -12,8 +12,8 @@
 // every operation that the run line announces ends as ok, skipped, failed,
 // invalid or missing, and no output of this package leaves one out.
 //
-// Everything read is taken for hostile: memory is bounded by the number of
-// distinct operations, which is bounded too, and nothing that is not
-// printable passes into a message. The package reads and writes values; it
-// knows no files, network, processes or clocks.
+// All input is treated as hostile: memory is bounded by the number of distinct
+// operations, which is bounded too, and messages contain printable characters
+// only. The package reads and writes values; it knows no files, network,
+// processes or clocks.
 package convert

@@ -21,29 +21,34 @@ const jsonSchema = "0.3.0"
 // Import turns one Capsem JSON document into benchmark text: what Read and
 // benchstat read, with the exact values in samples lines.
 //
-// All shapes that carry schema version 0.3.0 are known: the first one, those
-// with the host's arch and time, with the artifact wrapper, with skipped and
-// failed sections, with the local lab's protocol scenarios, and the documents
-// of capsem-bench itself. What a document says beyond the six categories
-// (storage, the load modes) is left out and listed in notes, one line each.
+// All kinds of result files under Capsem's benchmarks directory are known: those
+// of its benchmark in every shape of schema version 0.3.0 (with the host's arch
+// and time, the artifact wrapper, skipped and failed sections, storage, the
+// local lab's protocol scenarios), lifecycle, fork, parallel, the load modes,
+// route latency, the database writer, a run of the store capsem.bench.v1 (as
+// package benchstore writes it), and the documents of capsem-bench itself.
 //
-// The decision behind it: a figure keeps the name of a catalogue operation
-// only when it measured that operation's workload. A request to another URL, a
-// request count without a known concurrency, a scenario of the protocol lab
-// get names of their own, so that no tool compares them by accident. What an
-// operation measured but cannot vouch for (a sparse file, an unchecked exit
-// status) travels as a doubt in its status line; a failed operation has no
-// result line.
+// The decision behind it: a figure keeps the name of a catalogue operation only
+// when it measured that operation's workload. A request to another URL, a
+// request count without a known concurrency, a scenario of the protocol lab get
+// names of their own, so that no tool compares them by accident. What makes a
+// figure doubtful (a sparse file, an unchecked exit status) is a doubt in its
+// status line; a failed operation has no result line.
 //
 // The config lines are goos, goarch and pkg, as testing prints them in the
 // guest. Documents do not say which CPU the guest had, nor how many: to
 // pair an import with a fresh run, use benchstat -ignore cpu,/gomaxprocs.
 //
 // Errors name the place as file:line and the key as a path
-// ("disk.seq_write.foo"): a key or a shape that is not known is an error, as a
-// metric passed over in silence would be lost. The name is used in messages
-// only. Nothing is written to dst unless the whole document was understood.
+// ("disk.seq_write.foo"). A known key with a value that it cannot have is an
+// error; a key that is not known is left out and listed in notes, so that a
+// reader sees what was not used, and no document is refused because it has
+// more. The name is used in messages only. Nothing is written to dst after an
+// error.
 func Import(dst io.Writer, src io.Reader, name string) (notes []string, err error) {
+	if src, err = Decode(src, name); err != nil {
+		return nil, err
+	}
 	data, err := io.ReadAll(io.LimitReader(src, maxImport+1))
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", name, err)
@@ -69,7 +74,10 @@ func Import(dst io.Writer, src io.Reader, name string) (notes []string, err erro
 	if _, err := buf.WriteTo(dst); err != nil {
 		return nil, fmt.Errorf("writing benchmark text of %s: %w", name, err)
 	}
-	return im.notes, nil
+	if im.doc.dropped > 0 {
+		im.doc.left = append(im.doc.left, fmt.Sprintf("%d more unknown keys", im.doc.dropped))
+	}
+	return append(im.notes, im.doc.left...), nil
 }
 
 // An importer holds what was understood of a document so far.
@@ -84,14 +92,19 @@ type importer struct {
 	absent []string // expected operations the document has no trace of
 	notes  []string
 	own    ownResults
+	// routeOp is the operation that the route's gates are of.
+	routeOp *importedOp
 }
 
 // An importedOp is one operation of the document with its one status line.
 type importedOp struct {
-	category catalogue.Category
-	name     string
-	samples  []record.Samples
-	status   record.Status
+	category   catalogue.Category
+	pkg        string // of a benchmark that is not ours
+	name       string
+	samples    []record.Samples
+	iterations []int64  // by round, of an operation without samples lines
+	units      []string // in the order of the document, where it has one
+	status     record.Status
 }
 
 // note remembers a remark for the user.
@@ -99,14 +112,10 @@ func (im *importer) note(format string, args ...any) {
 	im.notes = append(im.notes, fmt.Sprintf(format, args...))
 }
 
-// otherSections are the known parts of the JSON that hold no metric of the
-// six categories.
-var otherSections = [...]string{"storage", "mitm_load", "mcp_load", "dns_load", "lifecycle", "fork"}
-
 // document reads the top level.
 func (im *importer) document(o object) {
-	if v := o.str("version"); im.doc.err == nil && v != jsonSchema {
-		im.doc.fail(o.get("version"), o.path+"version", "unknown version %q, the known one is %q", v, jsonSchema)
+	if v := o.optStr("version"); v != jsonSchema && im.sections(o) {
+		im.note("version %q is not known; read as %s", v, jsonSchema)
 	}
 	im.header(o)
 	im.ownAdditions(o)
@@ -115,26 +124,35 @@ func (im *importer) document(o object) {
 	im.section(o, catalogue.Rootfs, im.rootfs)
 	im.section(o, catalogue.Startup, im.startup)
 	im.section(o, catalogue.HTTP, im.http)
-	if o.has("mock_server_protocol") {
-		im.protocol(o.object("mock_server_protocol"))
-	}
+	im.kind(o, "mock_server_protocol", im.protocol)
 	im.section(o, catalogue.Throughput, im.throughput)
 	im.section(o, catalogue.Snapshot, im.snapshot)
-	for _, key := range otherSections {
-		if o.has(key) {
-			o.get(key)
-			im.note("%s: not one of the six categories, left out", key)
+	for _, c := range catalogue.Categories() {
+		if !c.Prescribed() && o.has(string(c)) && im.own.present {
+			im.generic(o.object(string(c)), c)
 		}
 	}
+	im.others(o)
 	o.done()
 	im.finish()
+}
+
+// sections reports whether the document has a section of Capsem's benchmark,
+// whose version is that of its schema.
+func (im *importer) sections(o object) bool {
+	for _, c := range catalogue.Categories() {
+		if c.Prescribed() && o.has(string(c)) {
+			return true
+		}
+	}
+	return false
 }
 
 // header reads what says when, where and by what the document was made.
 func (im *importer) header(o object) {
 	im.run = record.Run{
 		Type: record.TypeRun, Schema: record.Schema, Version: record.ToolVersion, Source: "capsem json " + jsonSchema,
-		Time: o.float("timestamp"), Hostname: o.str("hostname"), OS: "linux", Rounds: 1,
+		Time: o.optFloat("timestamp"), Hostname: o.optStr("hostname"), OS: "linux", Rounds: 1,
 	}
 	im.run.Arch = o.optStr("arch")
 	im.end = &record.End{Type: record.TypeEnd, Time: im.run.Time, Status: "ok"}
@@ -148,9 +166,12 @@ func (im *importer) header(o object) {
 		}
 	}
 	if schema := o.optStr("schema"); schema != "" && schema != "capsem.benchmark-artifact.v1" {
-		im.doc.fail(o.get("schema"), o.path+"schema", "unknown artifact schema %q", schema)
+		im.note("artifact schema %q is not known", schema)
 	}
-	for _, key := range []string{"recorded_at_utc", "project_version", "command", "host", "git", "mock_server_base_url"} {
+	for _, key := range []string{
+		"recorded_at_utc", "project_version", "command", "host", "git", "mock_server_base_url",
+		"debug_upstream_base_url", "run_context", "corp_rule_file", "runs", "launch_span_contract", "benchmark",
+	} {
 		o.get(key) // facts about the host and the checkout, not about the guest
 	}
 }
@@ -188,16 +209,21 @@ func (im *importer) section(top object, c catalogue.Category, f func(object)) {
 
 // add takes one operation. A zero Samples means that nothing was measured.
 func (im *importer) add(c catalogue.Category, name string, s record.Samples, st record.Status) {
+	im.addOp(c, name, s, st)
+}
+
+// addOp is add; it returns the operation, nil after an error.
+func (im *importer) addOp(c catalogue.Category, name string, s record.Samples, st record.Status) *importedOp {
 	if im.doc.err != nil {
-		return
+		return nil
 	}
 	if im.byName[name] != nil {
 		im.doc.fail(nil, name, "appears twice in the document")
-		return
+		return nil
 	}
 	if !possibleSamples(&s) {
 		im.doc.fail(nil, name, "number out of range")
-		return
+		return nil
 	}
 	if st.Status == "" {
 		st.Status = record.OK
@@ -215,13 +241,16 @@ func (im *importer) add(c catalogue.Category, name string, s record.Samples, st 
 	}
 	im.ops = append(im.ops, op)
 	im.byName[name] = op
+	return op
 }
 
 // finish settles what depends on the whole document.
 func (im *importer) finish() {
 	im.applyOwn()
 	for _, op := range im.ops {
-		im.run.Expected = append(im.run.Expected, op.name)
+		if op.pkg == "" {
+			im.run.Expected = append(im.run.Expected, op.name)
+		}
 		if st := op.status.Status; st != record.OK && st != record.Skipped && !im.own.present {
 			im.end.Status = "failed"
 		}
@@ -232,7 +261,7 @@ func (im *importer) finish() {
 	}
 }
 
-var errNoCategory = errors.New("the document has none of the sections " + categoryList())
+var errNoCategory = errors.New("the document has none of the sections " + categoryList() + ", and is no other result file of Capsem")
 
 func categoryList() string {
 	var names []string

@@ -19,7 +19,7 @@ import (
 func FuzzImport(f *testing.F) {
 	files, err := filepath.Glob(filepath.Join("testdata", "capsem", "*.json"))
 	require.NoError(f, err)
-	for _, file := range files {
+	for _, file := range append(files, otherFiles(f)...) {
 		data, err := os.ReadFile(file)
 		require.NoError(f, err)
 		f.Add(data)
@@ -73,6 +73,11 @@ func FuzzImportValue(f *testing.F) {
 	var docs [][]byte
 	for _, name := range []string{"lab", "wrapper", "failed", "own"} {
 		data, err := os.ReadFile(filepath.Join("testdata", "capsem", name+".json"))
+		require.NoError(f, err)
+		docs = append(docs, data)
+	}
+	for _, file := range otherFiles(f) {
+		data, err := os.ReadFile(file)
 		require.NoError(f, err)
 		docs = append(docs, data)
 	}

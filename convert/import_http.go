@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"cmp"
 	"fmt"
 	"hash/fnv"
 	"net/url"
@@ -85,25 +86,64 @@ func latency(o object) *record.Latency {
 // protocol reads mock_server_protocol: requests of several kinds to a server
 // of the lab. Each scenario is an HTTP operation of its own.
 func (im *importer) protocol(o object) {
-	if st, reason, ok := o.outcome(); ok {
-		im.note("mock_server_protocol: %s: %s", st, reason)
-		o.done()
-		return
-	}
 	for _, key := range []string{"base_url", "total_requests", "concurrency", "timeout_s", "timeout_ms", "selected_scenarios"} {
 		o.get(key) // each scenario says what it did
 	}
-	if v := o.str("version"); im.doc.err == nil && v != "1.0" && v != "1.1-rust" {
-		im.note("mock_server_protocol: version %q read as 1.1-rust", v)
+	if v := o.optStr("version"); v != "" && v != "1.0" && v != "1.1-rust" {
+		im.note("%s: version %q read as 1.1-rust", o.path, v)
 	}
 	lane := o.optStr("lane")
 	if o.has("websocket") {
-		o.get("websocket")
-		im.note("mock_server_protocol.websocket: not one of the six categories, left out")
+		for _, ws := range o.objects("websocket") {
+			im.websocket(ws)
+		}
 	}
-	for _, sc := range o.objects("scenarios") {
+	if !o.has("scenarios") {
+		im.note("%s: no scenarios", o.path)
+		return
+	}
+	if _, list := o.get("scenarios").value.([]*node); list {
+		for _, sc := range o.objects("scenarios") {
+			im.scenario(sc, lane)
+		}
+		return
+	}
+	byName := o.object("scenarios") // in some revisions
+	for _, name := range byName.keys() {
+		sc := byName.object(name)
+		if !sc.has("name") {
+			sc.n.value.(map[string]*node)["name"] = &node{value: name}
+		}
 		im.scenario(sc, lane)
 	}
+}
+
+// websocket reads frames that were echoed over one connection.
+func (im *importer) websocket(o object) {
+	s := newSamples()
+	frames := o.optCount("frames")
+	name := fmt.Sprintf("Websocket/scenario=%s/frames=%d", slug(o.str("name")), frames)
+	o.get("path")
+	var st record.Status
+	if o.has("skipped") && o.bool("skipped") {
+		st.Status, st.Reason = record.Skipped, shorten(cmp.Or(o.optStr("reason"), "skipped in the file"))
+	}
+	if o.has("failed") && o.bool("failed") {
+		st.Status, st.Reason = record.Failed, shorten(cmp.Or(o.optStr("error"), "failed in the file"))
+	}
+	if st.Status != "" {
+		im.add(category(name), name, record.Samples{}, st)
+		return
+	}
+	s.Count, s.ElapsedNS = frames, o.millis("duration_ms")
+	f := figures{s: &s}
+	f.scaled(o, "frames_per_sec", "frames/s", 1)
+	l := o.object("latency_ms")
+	for _, q := range []struct{ key, unit string }{{"mean", "ns/op"}, {"p50", "p50-ns"}, {"p95", "p95-ns"}, {"p99", "p99-ns"}, {"min", "min-ns"}, {"max", "max-ns"}} {
+		f.millis(l, q.key, q.unit)
+	}
+	l.done()
+	im.addFigures(name, f, measured(s, st))
 	o.done()
 }
 
@@ -119,7 +159,7 @@ func (im *importer) scenario(o object, lane string) {
 		st.Doubts = append(st.Doubts, "the lane is what the file says, and files are known to say it wrongly")
 	}
 	if n := o.optCount("transport_retries"); n > 0 {
-		st.Doubts = append(st.Doubts, fmt.Sprintf("%d transport retries", n))
+		st.Doubts = append(st.Doubts, fmt.Sprintf("%d transport retries, each of which counts as a success", n))
 	}
 	if o.has("errors") {
 		reasons := o.object("errors")

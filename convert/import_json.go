@@ -24,6 +24,18 @@ type document struct {
 	name string
 	data []byte
 	err  error
+	// left are the unknown keys with their lines, at most maxWarnings.
+	left    []string
+	dropped int // beyond them
+}
+
+// unknown remembers a key that no reader knows.
+func (d *document) unknown(n *node, path string) {
+	if len(d.left) >= maxWarnings {
+		d.dropped++
+		return
+	}
+	d.left = append(d.left, fmt.Sprintf("line %d: %s: unknown key, left out", d.line(n.offset), path))
 }
 
 // fail records a complaint about the value n, found at path. A nil n has no

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/capsem/capsem-bench/internal/record"
+	"github.com/capsem/capsem-bench/internal/termtext"
 )
 
 // An object reads the keys of one JSON object and knows which were read.
@@ -37,12 +38,12 @@ func (o object) get(key string) *node {
 // keys returns the keys in the order of the document.
 func (o object) keys() []string { return o.n.keys }
 
-// done complains about the first key that nobody read.
+// done remarks on the keys that nobody read: the format grows, and a document
+// is no less useful for saying more than is known here.
 func (o object) done() {
 	for _, key := range o.n.keys {
 		if !o.used[key] {
-			o.doc.fail(o.get(key), join(o.path, key), "unknown key")
-			return
+			o.doc.unknown(o.get(key), join(o.path, key))
 		}
 	}
 }
@@ -231,6 +232,11 @@ func (o object) floats(key string) []float64 {
 // outcome recognises the objects that stand for a measurement that did not
 // happen: {"skipped": true, "reason": ...} and {"error": ...}.
 func (o object) outcome() (state record.State, reason string, ok bool) {
+	if o.has("skipped") {
+		if why, text := o.get("skipped").value.(string); text { // a reason in place of true
+			return record.Skipped, shorten(why), true
+		}
+	}
 	switch {
 	case o.has("skipped") && o.bool("skipped"):
 		return record.Skipped, shorten(o.optStr("reason")), true
@@ -241,14 +247,4 @@ func (o object) outcome() (state record.State, reason string, ok bool) {
 }
 
 // shorten bounds a reason taken from outside.
-func shorten(s string) string {
-	const limit = 1000
-	if len(s) <= limit {
-		return s
-	}
-	cut := limit
-	for cut > 0 && s[cut]&0xC0 == 0x80 { // not inside a rune
-		cut--
-	}
-	return s[:cut] + "..."
-}
+func shorten(s string) string { return termtext.Short(s, 1000) }

@@ -5,6 +5,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/capsem/capsem-bench/internal/catalogue"
 	"github.com/capsem/capsem-bench/internal/record"
@@ -14,20 +15,28 @@ import (
 // "capsem_bench" with the state of every operation, and the "samples" beside
 // each. Where it is present it decides; the sections then only add sizes.
 type ownResults struct {
-	present bool
-	ops     []ownOp
-	samples map[string]ownSamples // by catalogue ID
+	present  bool
+	ops      []ownOp
+	samples  map[string]ownSamples // by catalogue ID
+	units    map[string]catalogue.Direction
+	failures []string
 }
 
 type ownOp struct {
 	key     string // catalogue ID, or the name
+	pkg     string // of a benchmark that is not ours
+	rounds  int
+	iters   []int64
 	status  record.Status
 	errors  map[string]int64
-	elapsed float64 // median of the rounds in ns, to the µs; 0 if unknown
+	elapsed float64 // median of the rounds in ns; 0 if unknown
 }
 
 // ownSamples are the values of the rounds by unit.
-type ownSamples map[string][]float64
+type ownSamples struct {
+	values map[string][]float64
+	order  []string
+}
 
 // ownAdditions reads "capsem_bench".
 func (im *importer) ownAdditions(top object) {
@@ -38,8 +47,16 @@ func (im *importer) ownAdditions(top object) {
 	o := top.object("capsem_bench")
 	im.run.Version, im.run.Source = o.str("tool_version"), ""
 	im.environment(o.object("environment"))
-	for _, key := range []string{"complete", "workload", "missing", "warnings"} {
+	for _, key := range []string{"complete", "workload", "missing", "warnings", "failures"} {
 		o.get(key) // follow from the rest
+	}
+	if o.has("failures") {
+		for _, reason := range o.strs("failures") {
+			im.own.failures = append(im.own.failures, clean([]byte(reason), maxReason))
+		}
+	}
+	if o.has("units") {
+		im.ownUnits(o.object("units"))
 	}
 	im.end = nil
 	if o.has("ended") {
@@ -51,6 +68,18 @@ func (im *importer) ownAdditions(top object) {
 		im.ownOp(ops.object(key), key)
 	}
 	o.done()
+}
+
+// ownUnits reads what the text said of its units.
+func (im *importer) ownUnits(o object) {
+	im.own.units = make(map[string]catalogue.Direction)
+	for _, unit := range o.keys() {
+		better := catalogue.Direction(o.str(unit))
+		if !isUnit([]byte(unit)) || better != catalogue.Higher && better != catalogue.Lower {
+			o.doc.fail(o.get(unit), join(o.path, unit), "want higher or lower of a unit")
+		}
+		im.own.units[unit] = better
+	}
 }
 
 func (im *importer) environment(o object) {
@@ -70,6 +99,16 @@ func (im *importer) environment(o object) {
 			o.doc.fail(o.get("seed"), join(o.path, "seed"), "want a whole number in a string")
 		}
 		run.Seed = seed
+	}
+	if o.has("build") {
+		build := o.object("build")
+		for key, field := range map[string]*string{"version": &run.Version, "commit": &run.Commit, "date": &run.Date, "go": &run.Go} {
+			if build.has(key) {
+				*field = build.str(key)
+			}
+		}
+		run.Dirty = build.has("dirty") && build.bool("dirty")
+		build.done()
 	}
 	if o.has("filesystems") {
 		fs := o.object("filesystems")
@@ -92,13 +131,29 @@ func (im *importer) ownOp(o object, key string) {
 	default:
 		o.doc.fail(o.get("status"), join(o.path, "status"), "unknown status %q", st.Status)
 	}
-	if c := category(st.Op); c == "" || !isName(strings.NewReplacer("/", "_", "=", "_", "-", "_").Replace(st.Op)) {
+	if op.pkg = o.optStr("pkg"); op.pkg != "" {
+		st.Op = strings.TrimPrefix(st.Op, op.pkg+".") // there where several packages have the name
+		if !isWord(op.pkg) {
+			o.doc.fail(o.get("pkg"), join(o.path, "pkg"), "%q is not the path of a package", op.pkg)
+		}
+	}
+	if !isWord(st.Op) || !benchmarkName([]byte("Benchmark"+st.Op)) || len(st.Op) > maxName {
 		o.doc.fail(o.get("name"), join(o.path, "name"), "%q is not the name of a benchmark", st.Op)
+	}
+	if o.has("iterations") {
+		for _, n := range o.floats("iterations") {
+			op.iters = append(op.iters, int64(max(1, min(n, maxCount))))
+		}
 	}
 	st.Reason, st.Cache, st.Dropped = shorten(o.optStr("reason")), o.optStr("cache"), o.optStr("dropped")
 	st.Host, st.Resident, st.Pages = o.optStr("host_cache"), o.optCount("resident_pages"), o.optCount("pages")
 	if o.has("doubts") {
 		st.Doubts = o.strs("doubts")
+	}
+	if o.has("rounds_by_boot") {
+		for _, n := range o.floats("rounds_by_boot") {
+			st.RoundsByBoot = append(st.RoundsByBoot, int(max(1, min(n, maxCount))))
+		}
 	}
 	if o.has("errors") {
 		op.errors = make(map[string]int64)
@@ -108,10 +163,16 @@ func (im *importer) ownOp(o object, key string) {
 		}
 	}
 	im.takeSamples(o, key)
-	im.run.Rounds = max(im.run.Rounds, int(o.optCount("rounds")))
+	op.rounds = int(min(o.optCount("rounds"), maxSamples))
+	im.run.Rounds = max(im.run.Rounds, op.rounds)
 	op.elapsed = min(o.optFloat("duration_s")*1e9, maxMillis*1e6)
 	o.done()
 	im.own.ops = append(im.own.ops, op)
+}
+
+// isWord reports whether s is one word of what can be shown.
+func isWord(s string) bool {
+	return s != "" && showable([]byte(s)) && !strings.ContainsFunc(s, unicode.IsSpace)
 }
 
 // takeSamples reads the "samples" beside an operation's keys.
@@ -120,12 +181,12 @@ func (im *importer) takeSamples(o object, id string) {
 		return
 	}
 	s := o.object("samples")
-	units := make(ownSamples)
+	units := ownSamples{values: make(map[string][]float64), order: s.keys()}
 	for _, unit := range s.keys() {
-		if strings.ContainsFunc(unit, func(r rune) bool { return r <= ' ' || r >= 0x7f }) || unit == "" || len(unit) > 50 {
+		if !isUnit([]byte(unit)) {
 			s.doc.fail(s.get(unit), join(s.path, unit), "not a unit")
 		}
-		units[unit] = s.floats(unit)
+		units.values[unit] = s.floats(unit)
 	}
 	im.own.samples[id] = units
 }
@@ -144,7 +205,9 @@ func (im *importer) applyOwn() {
 	im.ops, im.absent, im.byName = nil, nil, make(map[string]*importedOp)
 	for _, own := range im.own.ops {
 		if own.status.Status == record.Missing {
-			im.absent = append(im.absent, own.status.Op)
+			if own.pkg == "" {
+				im.absent = append(im.absent, own.status.Op)
+			}
 			continue
 		}
 		base := newSamples()
@@ -157,10 +220,13 @@ func (im *importer) applyOwn() {
 			base = headline[0]
 		}
 		base.Errors = own.errors
-		op := &importedOp{category: category(own.status.Op), name: own.status.Op, status: own.status}
-		op.samples = im.own.samples[own.key].rounds(base, own.elapsed)
+		op := &importedOp{category: category(own.status.Op), pkg: own.pkg, name: own.status.Op, status: own.status, iterations: own.iters}
+		op.samples, op.units = im.own.samples[own.key].rounds(base, own.elapsed), im.own.samples[own.key].order
 		if len(op.samples) == 0 && len(headline) > 0 {
 			op.samples = []record.Samples{base}
+		}
+		if len(op.samples) == 0 && own.status.Status != record.OK && len(own.iters) == 0 && (own.rounds > 0 || own.errors != nil) {
+			op.samples = lost(base, own)
 		}
 		if len(op.samples) == 0 && own.status.Status == record.OK {
 			im.doc.fail(nil, join("capsem_bench.ops", own.key), "it is ok, and the document has no figures of it")
@@ -173,11 +239,11 @@ func (im *importer) applyOwn() {
 			}
 			op.samples[i].Op = op.name
 		}
-		if im.byName[op.name] != nil {
+		if im.byName[op.pkg+"."+op.name] != nil {
 			im.doc.fail(nil, own.key, "%s appears twice in the document", op.name)
 			return
 		}
-		im.byName[op.name] = op
+		im.byName[op.pkg+"."+op.name] = op
 		im.ops = append(im.ops, op)
 	}
 }
@@ -186,14 +252,14 @@ func (im *importer) applyOwn() {
 // given median time.
 func (units ownSamples) rounds(base record.Samples, elapsed float64) []record.Samples {
 	n := 0
-	for _, values := range units {
+	for _, values := range units.values {
 		n = max(n, len(values))
 	}
 	out := make([]record.Samples, n)
 	for i := range out {
 		s := base
 		s.Round, s.Metrics = i+1, make(map[string]float64)
-		for unit, values := range units {
+		for unit, values := range units.values {
 			if i < len(values) {
 				s.Metrics[unit] = values[i]
 			}
@@ -214,6 +280,20 @@ func (units ownSamples) rounds(base record.Samples, elapsed float64) []record.Sa
 	return out
 }
 
+// lost are the rounds of an operation that failed, of which the document has
+// no figure: how long they took, and why they failed.
+func lost(base record.Samples, own ownOp) []record.Samples {
+	out := make([]record.Samples, max(own.rounds, 1))
+	for i := range out {
+		out[i] = base
+		out[i].Round, out[i].ElapsedNS = i+1, int64(math.Round(own.elapsed))
+		if i > 0 {
+			out[i].Errors = nil // the document has the sum
+		}
+	}
+	return out
+}
+
 func latencyOf(m map[string]float64) *record.Latency {
 	return &record.Latency{Min: m["min-ns"], Mean: m["ns/op"], P50: m["p50-ns"], P95: m["p95-ns"], P99: m["p99-ns"], Max: m["max-ns"]}
 }
@@ -230,15 +310,18 @@ func setTimes(rounds []record.Samples, elapsed float64) {
 			times[i] = s.Metrics["ns/op"] * float64(max(s.Count, 1))
 		}
 	}
-	const micro = 1e3 // the precision of the median
+	precision := 1e3 // of the median: earlier documents have whole µs
+	if math.Mod(math.Round(elapsed), precision) != 0 {
+		precision = 1
+	}
 	median, scale := NewSeries(times...).Median(), 1.0
-	if elapsed > 0 && median > 0 && math.Abs(median-elapsed) > micro {
+	if elapsed > 0 && median > 0 && math.Abs(median-elapsed) > precision {
 		scale = elapsed / median
 	}
 	for i := range rounds {
 		s := &rounds[i]
 		ns := math.Round(times[i] * scale)
-		headline := len(rounds) == 1 && scale != 1 && math.Abs(float64(s.ElapsedNS)-elapsed) <= micro
+		headline := len(rounds) == 1 && scale != 1 && math.Abs(float64(s.ElapsedNS)-elapsed) <= precision
 		if ns > 0 && ns < maxMillis*1e6 && !headline {
 			s.ElapsedNS = int64(ns)
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/capsem/capsem-bench/internal/catalogue"
 	"github.com/capsem/capsem-bench/internal/record"
+	"github.com/capsem/capsem-bench/internal/termtext"
 )
 
 // WriteJSON writes the report as one Capsem document of schema 0.3.0, with a
@@ -35,8 +36,10 @@ func (r *Report) WriteJSON(w io.Writer) error {
 			doc = append(doc, member{string(c), r.section(c, ops)})
 		}
 	}
+	doc = append(doc, r.loadSections()...)
+	doc = append(doc, r.vmSections()...)
 	doc = append(doc, member{"capsem_bench", r.additions()})
-	_, err := w.Write(append(appendJSON(nil, doc, ""), '\n'))
+	_, err := w.Write(append(termtext.JSON(appendJSON(nil, doc, "")), '\n'))
 	return err
 }
 
@@ -65,8 +68,12 @@ func (r *Report) section(c catalogue.Category, ops []*Result) fields {
 		return httpSection(cat, ops[0])
 	case catalogue.Throughput:
 		return throughputSection(cat, ops[0])
-	default:
+	case catalogue.Snapshot:
 		return snapshotSection(ops)
+	case catalogue.Fork:
+		return append(r.genericSection(cat, ops), forkPhases(ops)...)
+	default:
+		return r.genericSection(cat, ops)
 	}
 }
 

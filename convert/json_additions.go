@@ -2,8 +2,10 @@ package convert
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
+	"github.com/capsem/capsem-bench/internal/catalogue"
 	"github.com/capsem/capsem-bench/internal/record"
 )
 
@@ -31,7 +33,30 @@ func (r *Report) additions() fields {
 	if r.End != nil {
 		f = append(f, member{"ended", r.End.Status}, member{"elapsed_s", rounded{float64(r.End.ElapsedNS) / 1e9, 3}})
 	}
-	return append(f, member{"missing", missing}, member{"warnings", warnings})
+	f = append(f, member{"missing", missing}, member{"warnings", warnings})
+	if len(r.Failures) > 0 {
+		failures := array{}
+		for _, why := range r.Failures {
+			failures = append(failures, why.String())
+		}
+		f = append(f, member{"failures", failures})
+	}
+	return append(f, r.units()...)
+}
+
+// units is what the text says of units that the catalogue does not have, or
+// that means something else by them.
+func (r *Report) units() fields {
+	f := fields{}
+	for _, unit := range sortedKeys(r.Declared) {
+		if u := catalogue.UnitOf(unit); u.Doc == "" || u.Better != r.Declared[unit] {
+			f = append(f, member{unit, string(r.Declared[unit])})
+		}
+	}
+	if len(f) == 0 {
+		return nil
+	}
+	return fields{{"units", f}}
 }
 
 // opKey names an operation: by catalogue ID, else by benchmark name.
@@ -46,17 +71,23 @@ func (r *Report) opStates() fields {
 	f := fields{}
 	for _, res := range r.Ops {
 		op := fields{{"name", res.Op.Name}, {"status", string(res.Status)}}
+		if res.Pkg != "" {
+			op = append(op, member{"pkg", res.Pkg})
+		}
 		if res.Reason != "" {
 			op = append(op, member{"reason", res.Reason})
 		}
 		op = append(op, member{"rounds", res.Rounds})
+		if len(res.Runs) > 1 {
+			op = append(op, member{"rounds_by_boot", wholes(res.Runs)})
+		}
 		if rs := roundsOf(res); len(rs) > 0 {
-			op = append(op, member{"duration_s", rounded{rs.number(func(r round) float64 { return r.elapsed / 1e9 }), 6}})
+			op = append(op, member{"duration_s", rs.number(func(r round) float64 { return r.elapsed / 1e9 })})
 		}
 		op = append(op, cacheState(res.Note)...)
-		if len(res.Note.Doubts) > 0 {
+		if all := res.doubts(); len(all) > 0 {
 			doubts := array{}
-			for _, d := range res.Note.Doubts {
+			for _, d := range all {
 				doubts = append(doubts, d)
 			}
 			op = append(op, member{"doubts", doubts})
@@ -64,10 +95,21 @@ func (r *Report) opStates() fields {
 		op = append(op, errorCounts(res)...)
 		if !res.Known {
 			op = append(op, samples(res)) // it has no place in the sections
+			if len(res.Samples) == 0 && res.Rounds > 0 {
+				op = append(op, member{"iterations", res.iterations.array()})
+			}
 		}
 		f = append(f, member{opKey(res), op})
 	}
 	return f
+}
+
+func wholes(list []int) array {
+	out := array{}
+	for _, n := range list {
+		out = append(out, n)
+	}
+	return out
 }
 
 func cacheState(st record.Status) fields {
@@ -137,6 +179,9 @@ func (r *Report) environment() fields {
 	if run.Seed > 0 {
 		f = append(f, member{"seed", fmt.Sprint(run.Seed)}) // beyond what JSON numbers hold exactly
 	}
+	if run.Go != "" || run.Commit != "" {
+		f = append(f, member{"build", buildOf(run)})
+	}
 	fs := fields{}
 	for _, path := range sortedKeys(run.Filesystems) {
 		fs = append(fs, member{path, run.Filesystems[path]})
@@ -144,11 +189,18 @@ func (r *Report) environment() fields {
 	return append(f, member{"filesystems", fs})
 }
 
-func sortedKeys(m map[string]string) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
+// buildOf is which capsem-bench measured; texts of before 2026-12 do not say it.
+func buildOf(run *record.Run) fields {
+	f := fields{{"version", run.Version}}
+	if run.Commit != "" {
+		f = append(f, member{"commit", run.Commit}, member{"dirty", run.Dirty})
 	}
-	slices.Sort(keys)
-	return keys
+	for _, m := range []struct{ key, value string }{{"date", run.Date}, {"go", run.Go}} {
+		if m.value != "" {
+			f = append(f, member{m.key, m.value})
+		}
+	}
+	return f
 }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

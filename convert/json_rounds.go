@@ -56,6 +56,9 @@ func (res *Result) lineRound(i int) round {
 	ns := at("ns/op")
 	r := round{count: int64(max(res.Op.Count, 1)), failed: int64(at("errors"))}
 	r.elapsed = ns * float64(r.count)
+	if n := res.iterations.Values(); !res.Known && i < len(n) {
+		r.elapsed = ns * n[i] // testing divides by its iterations
+	}
 	if rate := at("req/s"); rate > 0 {
 		// Requests overlap: the mean latency says nothing of the whole.
 		r.elapsed = float64(r.count) / rate * 1e9
@@ -95,11 +98,15 @@ func (rs rounds) whole(f func(round) int64) int64 {
 func samples(res *Result) member {
 	f := fields{}
 	for _, unit := range res.Units {
-		values := array{}
-		for _, v := range res.Values[unit].Values() {
-			values = append(values, v)
-		}
-		f = append(f, member{unit, values})
+		f = append(f, member{unit, res.Values[unit].array()})
 	}
 	return member{"samples", f}
+}
+
+func (s *Series) array() array {
+	values := array{}
+	for _, v := range s.Values() {
+		values = append(values, v)
+	}
+	return values
 }

@@ -8,10 +8,10 @@ import (
 	"io"
 	"strconv"
 	"sync"
-	"unicode"
 
 	"github.com/capsem/capsem-bench/internal/catalogue"
 	"github.com/capsem/capsem-bench/internal/record"
+	"github.com/capsem/capsem-bench/internal/termtext"
 )
 
 // maxTextLine bounds a line; a longer one is skipped and complained about.
@@ -21,9 +21,10 @@ const maxTextLine = 1 << 20
 const marker = 0x16
 
 // Read reads the output of one or several runs: plain, -test.v, the raw
-// -test.v=test2json stream or its JSON events. The name is used in messages
-// only. A line that cannot be used is a warning of the report and the scan
-// goes on; the error is one of r itself, or too many distinct operations.
+// -test.v=test2json stream or its JSON events, which are distinguished line by
+// line, as Decode reads it. The name is used in messages only. A line that
+// cannot be used is a warning of the report and the scan goes on; the error is
+// one of r itself, of its encoding, or too many distinct operations.
 func Read(r io.Reader, name string) (*Report, error) {
 	return ReadAll(Source{name, r})
 }
@@ -56,7 +57,8 @@ func ReadAll(sources ...Source) (*Report, error) {
 			p.rep.Name = src.Name
 		}
 		p.file, p.line = src.Name, 0
-		p.ran, p.clocked = false, false
+		p.head = head{}
+		p.enter("")
 		if err := p.read(src); err != nil {
 			return nil, err
 		}
@@ -69,23 +71,22 @@ var buffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 64<<10
 
 // read takes one text.
 func (p *reader) read(r io.Reader) error {
+	r, err := Decode(r, p.file)
+	if err != nil {
+		return err
+	}
 	br := buffers.Get().(*bufio.Reader)
 	br.Reset(r)
 	defer func() {
 		br.Reset(nil)
 		buffers.Put(br)
 	}()
-	json := startsEvents(br)
-	var ev events
+	ev := make(events)
 	for {
 		line, err := readLine(br, p)
 		if len(line) > 0 || err == nil {
 			p.line++
-			if json {
-				if err := ev.feed(p, line); err != nil {
-					return err
-				}
-			} else if err := p.text(line); err != nil {
+			if err := p.anyLine(ev, line); err != nil {
 				return err
 			}
 		}
@@ -96,10 +97,16 @@ func (p *reader) read(r io.Reader) error {
 			return fmt.Errorf("reading %s: %w", p.file, err)
 		}
 	}
-	if json {
-		return ev.flush(p)
+	return ev.flush(p)
+}
+
+// anyLine takes one line of the input: an event where it is one, else text.
+func (p *reader) anyLine(ev events, line []byte) error {
+	line = bytes.TrimPrefix(line, []byte(bom)) // of a file that was appended
+	if isEvent, err := ev.feed(p, line); isEvent || err != nil {
+		return err
 	}
-	return nil
+	return p.text(line)
 }
 
 // readLine returns the next line without its end. A line over maxTextLine
@@ -135,24 +142,28 @@ type reader struct {
 	rep         *Report
 	file        string // under way
 	line        int
-	torn        bool              // some run before the last has no end line
-	early       *record.End       // the first end of a run that did not come to its end
-	elapsed     int64             // of the runs before the last, ns
-	byLine      map[string]*state // by name as printed
-	byName      map[string]*state // by catalogue name
+	torn        bool        // some run before the last has no end line
+	early       *record.End // the first end of a run that did not come to its end
+	elapsed     int64       // of the runs before the last, ns
+	packages    map[string]*pkgStates
+	pkg         *pkgStates // of the line under way
 	order       []*state
+	names       int // of all packages
 	expected    []string
-	resultsOnly bool // leave out samples lines
-	ran         bool // the text under way had a run line
-	clocked     bool // it had a clock line before that
+	expects     map[string]bool // the same
+	pairs       []pair          // of the result line under way
+	resultsOnly bool            // leave out samples lines
+	head        head            // of the text under way
 	clocks      clockDoubts
 }
 
 // state is a result while it is being read.
 type state struct {
 	res     *Result
-	block   int  // rounds before the current run's
-	failed  bool // a FAIL line or a failed status
+	full    string // the name as printed, with its number of processors
+	printed bool   // full was printed by testing, and not named by a comment line
+	block   int    // rounds before the current run's
+	failed  bool   // a FAIL line or a failed status
 	skipped bool
 	wrong   string       // a number that cannot be, "" without one
 	status  record.State // the worst of the status lines, "" without one
@@ -160,10 +171,13 @@ type state struct {
 }
 
 func newReader() *reader {
-	return &reader{
-		rep:    &Report{Config: make(map[string]string), Categories: make(map[catalogue.Category]*record.Category)},
-		byLine: make(map[string]*state), byName: make(map[string]*state),
+	p := &reader{
+		rep:      &Report{Config: make(map[string]string), Categories: make(map[catalogue.Category]*record.Category)},
+		packages: make(map[string]*pkgStates),
+		expects:  make(map[string]bool),
 	}
+	p.enter("")
+	return p
 }
 
 func (p *reader) warn(format string, args ...any) {
@@ -177,6 +191,7 @@ func (p *reader) warn(format string, args ...any) {
 var (
 	benchmark = []byte("Benchmark")
 	comment   = []byte(record.Prefix)
+	unitLine  = []byte("Unit ")
 	// samplesLine is how record.Append begins one; another spelling is read.
 	samplesLine = []byte(record.Prefix + `{"type":"samples"`)
 )
@@ -187,151 +202,36 @@ func (p *reader) text(line []byte) error {
 		line = line[1:]
 	}
 	switch {
+	case len(line) == 0:
+		return nil
+	case bytes.HasPrefix(line, comment) && !(p.resultsOnly && bytes.HasPrefix(line, samplesLine)):
+		return p.comment(line)
+	}
+	p.head.end()
+	switch {
 	case bytes.HasPrefix(line, benchmark):
 		return p.result(line)
 	case bytes.HasPrefix(line, comment):
-		if p.resultsOnly && bytes.HasPrefix(line, samplesLine) {
-			return nil
-		}
-		return p.comment(line)
-	case len(line) == 0:
+		return nil
+	case bytes.HasPrefix(line, unitLine):
+		p.unit(line[len(unitLine):])
 		return nil
 	}
 	return p.other(line)
 }
 
-// result takes a line that starts with a benchmark's name: its result, or
-// the bare name that -test.v prints, or a torn line.
-func (p *reader) result(line []byte) error {
-	name, rest := field(line)
-	if end := bytes.TrimLeft(rest, " \t"); bytes.HasPrefix(end, []byte("--- ")) {
-		return p.other(end) // a round after the first that failed
-	}
-	first, rest := field(rest)
-	if len(first) == 0 {
-		return nil // a name alone: -test.v, or testing was interrupted
-	}
-	n, ok := atoi(first)
-	if !ok || n <= 0 {
-		p.warn("torn result line of %s", quote(name))
-		return nil
-	}
-	st, err := p.lookup(name)
-	if err != nil {
-		return err
-	}
-	pairs := 0
-	for {
-		var value, unit []byte
-		value, rest = field(rest)
-		if len(value) == 0 {
-			break
-		}
-		unit, rest = field(rest)
-		v, ok := parseFloat(value)
-		if ok && !possible(v) {
-			st.wrong = fmt.Sprintf("a value in %s is not a number that can be: %s", quote(unit), quote(value))
-			p.warn("%s: %s", quote(name), st.wrong)
-			break
-		}
-		if !ok || len(unit) == 0 {
-			p.warn("result line of %s: %s is no value with a unit", quote(name), quote(value))
-			break
-		}
-		p.value(st, pairs, unit, v)
-		pairs++
-	}
-	if pairs > 0 {
-		st.res.Rounds++
-	}
-	return nil
-}
-
-// value keeps one value; i is its place on the line, where the same unit
-// usually stands every time.
-func (p *reader) value(st *state, i int, unit []byte, v float64) {
-	res := st.res
-	if i < len(st.series) && res.Units[i] == string(unit) {
-		st.series[i].Add(v)
-		return
-	}
-	s, ok := res.Values[string(unit)]
-	if !ok {
-		if len(res.Units) >= maxUnits || !showable(unit) {
-			p.warn("unit %s of %s left out", quote(unit), res.Op.Name)
-			return
-		}
-		s = new(Series)
-		res.Values[string(unit)] = s
-		res.Units = append(res.Units, string(unit))
-		st.series = append(st.series, s)
-	}
-	s.Add(v)
-}
-
-// lookup returns the state of a benchmark by its printed name.
-func (p *reader) lookup(name []byte) (*state, error) {
-	if st, ok := p.byLine[string(name)]; ok {
-		return st, nil
-	}
-	if !showable(name) || len(name) > 1000 || catalogue.TrimName(string(name)) == "" {
-		p.warn("benchmark name %s left out", quote(name))
-		return &state{res: &Result{Values: make(map[string]*Series)}}, nil
-	}
-	trimmed := catalogue.TrimName(string(name))
-	st, ok := p.byName[trimmed]
-	if !ok {
-		if len(p.order) >= maxOps {
-			return nil, fmt.Errorf("%s:%d: more than %d distinct benchmarks", p.file, p.line, maxOps)
-		}
-		st = newState(trimmed)
-		p.byName[trimmed] = st
-		p.order = append(p.order, st)
-	}
-	if len(p.byLine) < 2*maxOps {
-		p.byLine[string(name)] = st
-	}
-	return st, nil
-}
-
-func newState(name string) *state {
-	res := &Result{Values: make(map[string]*Series)}
-	res.Op, res.Known = catalogue.Lookup(name)
-	if !res.Known {
-		res.Op = catalogue.Op{Name: name, Category: category(name)}
-	}
-	return &state{res: res}
-}
-
-// category tells the category of a name outside the catalogue.
-func category(name string) catalogue.Category {
-	for _, c := range catalogue.Categories() {
-		if b := c.Benchmark(); name == b || len(name) > len(b) && name[:len(b)+1] == b+"/" {
-			return c
-		}
-	}
-	return ""
-}
-
 // other takes the lines of testing that are no results.
 func (p *reader) other(line []byte) error {
+	p.misplaced(line)
 	line = bytes.TrimLeft(line, " ")
-	for prefix, set := range map[string]func(*state){
-		"--- FAIL: ": func(st *state) { st.failed = true },
-		"--- SKIP: ": func(st *state) { st.skipped = true },
-	} {
-		if rest, ok := bytes.CutPrefix(line, []byte(prefix)); ok {
+	for _, mark := range []string{"--- FAIL: ", "--- SKIP: "} {
+		if rest, ok := bytes.CutPrefix(line, []byte(mark)); ok {
 			name, _ := field(rest)
-			if !bytes.HasPrefix(name, benchmark) {
-				return nil
-			}
-			st, err := p.lookup(name)
-			if err != nil {
-				return err
-			}
-			set(st)
-			return nil
+			return p.ended(name, mark == "--- FAIL: ")
 		}
+	}
+	if reason := failure(line); reason != "" {
+		p.fail(reason)
 	}
 	if bytes.HasPrefix(line, []byte("panic: ")) {
 		p.warn("the benchmark binary crashed: %s", quote(line))
@@ -340,7 +240,27 @@ func (p *reader) other(line []byte) error {
 	key, value, ok := bytes.Cut(line, []byte(": "))
 	if ok && config(key) {
 		p.rep.Config[string(key)] = clean(value, 200)
+		if string(key) == "pkg" {
+			p.enter(clean(value, 200))
+		}
 	}
+	return nil
+}
+
+// ended takes the word of testing that a test or benchmark failed or was
+// skipped.
+func (p *reader) ended(name []byte, failed bool) error {
+	if !benchmarkName(name) {
+		if failed {
+			p.fail(clean(name, 200) + " failed")
+		}
+		return nil
+	}
+	st, err := p.lookup(name)
+	if err != nil {
+		return err
+	}
+	st.failed, st.skipped = st.failed || failed, st.skipped || !failed
 	return nil
 }
 
@@ -388,33 +308,15 @@ func atoi(b []byte) (n int64, ok bool) {
 }
 
 // showable reports whether text can be shown as it is.
-func showable(text []byte) bool {
-	for _, r := range string(text) {
-		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
-			return false
-		}
-	}
-	return true
-}
+func showable(text []byte) bool { return termtext.Cell(string(text)) == string(text) }
 
 // quote shows untrusted bytes, shortened, in quotes with escapes.
 func quote(b []byte) string {
 	if len(b) > 80 {
-		return strconv.QuoteToGraphic(string(b[:77]) + "...")
+		b = append(b[:77:77], "..."...)
 	}
-	return strconv.QuoteToGraphic(string(b))
+	return termtext.Cell(strconv.QuoteToGraphic(string(b)))
 }
 
-// clean returns untrusted bytes without control characters, shortened.
-func clean(b []byte, limit int) string {
-	var out []rune
-	for _, r := range string(b) {
-		if len(out) >= limit {
-			return string(out) + "..."
-		}
-		if r != unicode.ReplacementChar && unicode.IsPrint(r) {
-			out = append(out, r)
-		}
-	}
-	return string(out)
-}
+// clean returns untrusted bytes as they may be shown, shortened.
+func clean(b []byte, limit int) string { return termtext.Short(string(b), limit) }

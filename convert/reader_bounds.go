@@ -14,6 +14,11 @@ const maxNumber = 1_000_000_000_000_000
 // possible reports whether a value can be a measurement. It is false for NaN.
 func possible(v float64) bool { return v >= 0 && v <= maxNumber }
 
+// hasFigure reports samples that say something of what was measured.
+func hasFigure(s record.Samples) bool {
+	return s.ElapsedNS != 0 || s.Count != 0 || s.Failed != 0 || len(s.Values) > 0 || len(s.Metrics) > 0 || s.Latency != nil || s.Histogram != ""
+}
+
 // bounded is the number, or the bound that it passed.
 func bounded(n int64) int64 { return min(max(n, 0), maxNumber) }
 

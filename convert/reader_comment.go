@@ -17,6 +17,12 @@ func (p *reader) comment(line []byte) error {
 		p.warn("%s", clean([]byte(err.Error()), 200))
 		return nil
 	}
+	if !p.head.takes(v) {
+		if p.head.marked {
+			p.warn("a %s line that the guest printed means nothing", hostType(v))
+		}
+		return nil
+	}
 	switch v := v.(type) {
 	case *record.Boot:
 		if p.rep.Run == nil && p.rep.Boot == nil {
@@ -29,14 +35,11 @@ func (p *reader) comment(line []byte) error {
 			p.rep.Machine = append(p.rep.Machine, v)
 		}
 	case *record.Clock:
-		if !p.ran && !p.clocked {
-			v.Readings = v.Readings[:min(len(v.Readings), 2)]
-			p.clocked = true
-			p.rep.Clock = cmp.Or(p.rep.Clock, v)
-			p.clocks.add(p.file, v)
-		}
+		v.Readings = v.Readings[:min(len(v.Readings), 2)]
+		v.Stages = cleanStages(v.Stages)
+		p.rep.Clock = cmp.Or(p.rep.Clock, v)
+		p.clocks.add(p.file, v)
 	case *record.Run:
-		p.ran = true
 		p.run(v)
 	case *record.Category:
 		p.category(v)
@@ -49,6 +52,16 @@ func (p *reader) comment(line []byte) error {
 		p.end(v)
 	}
 	return nil
+}
+
+// cleanStages bounds the steps of a boot.
+func cleanStages(stages []record.BootStage) []record.BootStage {
+	const most = 32
+	stages = stages[:min(len(stages), most)]
+	for i := range stages {
+		stages[i] = record.BootStage{Name: clean([]byte(stages[i].Name), 64), TookNS: bounded(stages[i].TookNS)}
+	}
+	return stages
 }
 
 // end takes an end line. Of several runs the first that did not come to its
@@ -82,8 +95,8 @@ func (p *reader) run(v *record.Run) {
 		v.Time = 0
 	}
 	for _, name := range v.Expected {
-		if len(p.expected) < maxOps && showable([]byte(name)) && !slices.Contains(p.expected, name) {
-			p.expected = append(p.expected, name)
+		if len(p.expected) < maxOps && showable([]byte(name)) && !p.expects[name] {
+			p.expected, p.expects[name] = append(p.expected, name), true
 		}
 	}
 	if p.rep.Run == nil {
@@ -105,6 +118,13 @@ func (p *reader) category(v *record.Category) {
 		*s = clean([]byte(*s), 4096)
 	}
 	v.SizeMB, v.LargestFileSize, v.FilesFound = max(v.SizeMB, 0), bounded(v.LargestFileSize), bounded(v.FilesFound)
+	settings := make(map[string]string)
+	for _, key := range sortedKeys(v.Settings) {
+		if len(settings) < maxUnits {
+			settings[clean([]byte(key), 40)] = clean([]byte(v.Settings[key]), 200)
+		}
+	}
+	v.Settings = settings
 	for i := range v.ScanDirs {
 		v.ScanDirs[i] = clean([]byte(v.ScanDirs[i]), 4096)
 	}
@@ -114,7 +134,7 @@ func (p *reader) category(v *record.Category) {
 // samples keeps the exact values of one round; they replace those of the
 // round's result line.
 func (p *reader) samples(v *record.Samples) error {
-	st, err := p.lookup([]byte(v.Op))
+	st, err := p.named(v.Op)
 	if err != nil {
 		return err
 	}
@@ -134,6 +154,7 @@ func (p *reader) samples(v *record.Samples) error {
 		for unit, x := range v.Metrics {
 			if s := res.Values[unit]; s != nil && i < len(s.values) && s.N <= maxValues {
 				s.values[i] = x
+				s.exact++
 			}
 		}
 	}
@@ -141,7 +162,7 @@ func (p *reader) samples(v *record.Samples) error {
 }
 
 func (p *reader) status(v *record.Status) error {
-	st, err := p.lookup([]byte(v.Op))
+	st, err := p.named(v.Op)
 	if err != nil {
 		return err
 	}
@@ -159,8 +180,32 @@ func (p *reader) status(v *record.Status) error {
 		}
 	}
 	st.res.Note = *v
+	st.res.Runs = append(st.res.Runs, boots(v.RoundsByBoot, st.res.Rounds-st.block)...)
+	if len(st.res.Runs) > maxValues {
+		st.res.Runs = st.res.Runs[:maxValues]
+	}
 	st.block = st.res.Rounds
 	return nil
+}
+
+// boots are the rounds of each boot in a run of n rounds: those that an import
+// has noted, where they are as many, else all of one boot.
+func boots(noted []int, n int) []int {
+	sum := 0
+	for _, r := range noted {
+		if r < 1 || r > n {
+			sum = -1
+			break
+		}
+		sum += r
+	}
+	switch {
+	case n <= 0:
+		return nil
+	case sum == n:
+		return noted
+	}
+	return []int{n}
 }
 
 func severity(s record.State) int {
@@ -189,13 +234,14 @@ func cleanKeys(m map[string]int64) map[string]int64 {
 // finish settles how every operation ended and puts them in order.
 func (p *reader) finish() *Report {
 	p.file, p.line = p.rep.Name, 0
-	for _, name := range p.expect() {
-		if _, ok := p.byName[name]; !ok {
-			st := newState(name)
-			p.byName[name] = st
+	for _, name := range p.expected {
+		if !p.seen(name) {
+			st := &state{res: newResult(name), full: name}
 			p.order = append(p.order, st)
 		}
 	}
+	p.identify()
+	p.unseen()
 	parents := p.parents()
 	for _, st := range p.order {
 		if parents[st] {
@@ -221,24 +267,29 @@ func (p *reader) finish() *Report {
 	case rep.End == nil:
 		p.warn("no end line: the run is incomplete")
 	case !rep.Complete():
-		p.warn("the run is incomplete: %s %s", rep.End.Status, rep.End.Reason)
+		p.warn(endedEarly+"%s %s", rep.End.Status, rep.End.Reason)
 	}
 	return p.rep
 }
+
+// endedEarly begins the warning of a run that ended before its end.
+const endedEarly = "the run is incomplete: "
 
 // parents finds the benchmarks that are known only because testing reports
 // them failed or skipped together with what they are made of:
 // "--- FAIL: BenchmarkDisk" after "--- FAIL: BenchmarkDisk/op=seq_read".
 func (p *reader) parents() map[*state]bool {
 	out := make(map[*state]bool)
-	for name := range p.byName {
-		for i := len(name) - 1; i > 0; i-- {
-			if name[i] != '/' {
-				continue
-			}
-			st, ok := p.byName[name[:i]]
-			if ok && st.status == "" && st.res.Rounds == 0 && len(st.res.Samples) == 0 {
-				out[st] = true
+	for _, pkg := range p.packages {
+		for name := range pkg.byName {
+			for i := len(name) - 1; i > 0; i-- {
+				if name[i] != '/' {
+					continue
+				}
+				st, ok := pkg.byName[name[:i]]
+				if ok && st.status == "" && st.res.Rounds == 0 && len(st.res.Samples) == 0 {
+					out[st] = true
+				}
 			}
 		}
 	}
@@ -254,33 +305,45 @@ func place(r *Result) int {
 	return catalogue.Place(r.Op.ID)
 }
 
-// expect returns what should be there: what the run lines say, else the
-// catalogue's operations of every category seen.
-func (p *reader) expect() []string {
-	if p.rep.Run != nil {
-		return p.expected
+// seen reports whether any operation, of whatever package and processors, has
+// the name.
+func (p *reader) seen(name string) bool {
+	for _, pkg := range p.packages {
+		if pkg.byName[name] != nil || pkg.byFull[name] != nil {
+			return true
+		}
 	}
-	ids := make(map[string]bool)
+	return false
+}
+
+// unseen adds what a text without a run line should have: the catalogue's
+// other operations of every category seen. A command of the user's says nothing
+// of the others: a list of commands replaces the catalogue's.
+func (p *reader) unseen() {
+	if p.rep.Run != nil {
+		return
+	}
+	seen := make(map[string]bool)
 	categories := make(map[catalogue.Category]bool)
 	for _, st := range p.order {
-		if st.res.Known {
-			ids[st.res.Op.ID] = true
-			categories[st.res.Op.Category] = true
+		if op, ok := p.catalogued(st); ok {
+			seen[op.ID] = true
+			categories[op.Category] = categories[op.Category] || catalogue.ByDefault(op.ID)
 		}
 	}
-	var out []string
 	for _, op := range catalogue.Ops(catalogue.Settings{}) {
-		if categories[op.Category] && !ids[op.ID] {
-			out = append(out, op.Name)
+		if categories[op.Category] && !seen[op.ID] {
+			res := newResult(op.Name)
+			res.Op, res.Known = op, true
+			p.order = append(p.order, &state{res: res, full: op.Name})
 		}
 	}
-	return out
 }
 
 // settle decides the state of one operation.
 func settle(st *state) {
 	res := st.res
-	measured := res.Rounds > 0 || len(res.Samples) > 0
+	measured := res.Rounds > 0 || slices.ContainsFunc(res.Samples, hasFigure)
 	res.Rounds = max(res.Rounds, len(res.Samples))
 	switch {
 	case st.failed && st.status != record.Failed && st.status != record.Invalid:
@@ -298,6 +361,8 @@ func settle(st *state) {
 		res.Status = record.OK
 	case st.skipped:
 		res.Status = record.Skipped
+	case len(res.Samples) > 0:
+		res.Status, res.Reason = record.Invalid, "its samples have no figure"
 	default:
 		res.Status, res.Reason = record.Missing, "expected, but the run has no result of it"
 	}

@@ -63,7 +63,7 @@ func FuzzRead(f *testing.F) {
 		if err := s.Validate(decoded(t, doc)); err != nil {
 			require.NoError(t, err, string(doc))
 		}
-		if startsWithBrace(text) || !bytes.Equal(text, []byte(strings.ToValidUTF8(string(text), ""))) {
+		if bytes.Contains(text, []byte("ction")) || bytes.Contains(text, []byte(bom)) || !bytes.Equal(text, []byte(strings.ToValidUTF8(string(text), ""))) {
 			return // events already, or what JSON would change
 		}
 		same, err := Read(asEvents(t, text, int(cut)+1), "f")
@@ -79,9 +79,10 @@ func nowhere(rep *Report) {
 	for i := range rep.Warnings {
 		rep.Warnings[i].Line = 0
 	}
+	for i := range rep.Failures {
+		rep.Failures[i].Line = 0
+	}
 }
-
-func startsWithBrace(text []byte) bool { return bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")) }
 
 // asEvents makes test2json events of a text, torn into pieces of so many bytes.
 func asEvents(t *testing.T, text []byte, piece int) io.Reader {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/capsem/capsem-bench/internal/catalogue"
 	"github.com/capsem/capsem-bench/internal/record"
+	"github.com/montanaflynn/stats"
 )
 
 // Bounds on what one report keeps, whatever is fed to it.
@@ -30,6 +31,10 @@ type Report struct {
 	// catalogue does not know, in order of appearance.
 	Ops      []*Result
 	Warnings []Warning
+	// Failures say that go test, or what it ran, failed.
+	Failures []Failure
+	// Declared is what the text's own Unit lines say of a unit.
+	Declared map[string]catalogue.Direction
 	// Dropped counts the warnings beyond the first 100.
 	Dropped int
 }
@@ -52,12 +57,17 @@ func (w Warning) String() string {
 type Result struct {
 	Op     catalogue.Op // of an unknown operation: Name and Category only
 	Known  bool         // the catalogue has it
+	Pkg    string       // the Go package, "" for capsem-bench's own
 	Status record.State
 	Reason string
 	// Note has the remarks of the last status line: cache, doubts, command.
 	Note record.Status
 	// Rounds is how many rounds were seen.
 	Rounds int
+	// Runs has the good rounds of each run that is in the text or texts, in
+	// order: where each boot's part of Values ends. It is empty without status
+	// lines.
+	Runs []int
 	// Units are the units of Values in order of appearance.
 	Units []string
 	// Values has one value per good round by unit. A value of a samples line
@@ -65,6 +75,16 @@ type Result struct {
 	Values map[string]*Series
 	// Samples are the samples lines, failed rounds included, at most 256.
 	Samples []record.Samples
+	// iterations has the iterations of each result line.
+	iterations *Series
+}
+
+// Figure returns the values of a unit, one a good round, and whether they are
+// exact: those of samples lines or of a document, and not rounded to the digits
+// of a result line. It is the one way to tell.
+func (r *Result) Figure(unit string) (values []float64, exact bool) {
+	s := r.Values[unit]
+	return s.Values(), s != nil && s.exact > 0 && s.exact >= len(s.values)
 }
 
 // Find returns the operation with the catalogue ID, or nil.
@@ -93,10 +113,10 @@ func (r *Report) Complete() bool {
 	return r.End != nil && (r.End.Status == "ok" || r.End.Status == "failed")
 }
 
-// OK reports whether the run came to its end and every expected operation is
-// ok or skipped.
+// OK reports whether the run came to its end without a failure and every
+// expected operation is ok or skipped.
 func (r *Report) OK() bool {
-	return r.Complete() && !slices.ContainsFunc(r.Ops, func(res *Result) bool {
+	return r.Complete() && len(r.Failures) == 0 && !slices.ContainsFunc(r.Ops, func(res *Result) bool {
 		return res.Status != record.OK && res.Status != record.Skipped
 	})
 }
@@ -107,6 +127,7 @@ func (r *Report) OK() bool {
 type Series struct {
 	N      int64 // values seen
 	values []float64
+	exact  int // of them replaced by those of samples lines
 }
 
 const maxValues = 1024
@@ -155,15 +176,11 @@ func (s *Series) Values() []float64 {
 // of none.
 func (s *Series) Median() float64 { return medianFloats(s.Values()) }
 
+// medianFloats returns the median of values, 0 of none.
 func medianFloats(values []float64) float64 {
-	if len(values) == 0 {
-		return 0
+	m, err := stats.Median(values)
+	if err != nil {
+		return 0 // none
 	}
-	v := slices.Clone(values)
-	slices.Sort(v)
-	h := len(v) / 2
-	if len(v)%2 == 1 {
-		return v[h]
-	}
-	return (v[h-1] + v[h]) / 2
+	return m
 }

@@ -4,9 +4,12 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/capsem/capsem-bench/internal/catalogue"
+	"github.com/capsem/capsem-bench/internal/termtext"
+	"github.com/capsem/capsem-bench/internal/termtext/layout"
 )
 
 // Widths of the tables, in columns.
@@ -25,9 +28,9 @@ type TableOptions struct {
 // as Capsem's tool does it. No line is wider than opt.Width.
 //
 // An operation without a good figure shows its status in place of the figure.
-// Whatever belongs beside a number stands below its table: as a footnote where
-// it concerns some rows, as a line with a star where it concerns them all.
-// With several rounds a figure is the median, and ± is half the range.
+// Remarks on a number are below its table: a footnote where they concern some
+// rows, a line with a star where they concern all. With several rounds a figure
+// is the median, and ± is half the range.
 func WriteTables(w io.Writer, rep *Report, opt TableOptions) error {
 	if opt.Width == 0 {
 		opt.Width = defaultWidth
@@ -44,6 +47,11 @@ func WriteTables(w io.Writer, rep *Report, opt TableOptions) error {
 	t.http()
 	t.throughput()
 	t.snapshot()
+	for _, row := range catalogue.Benchmarks() {
+		if !row.Category.Prescribed() {
+			t.generic(row)
+		}
+	}
 	t.others()
 	t.warnings()
 	bw := bufio.NewWriter(w)
@@ -89,7 +97,7 @@ func (t *tables) heading() {
 		add(strings.TrimSpace(run.OS + " " + run.Arch))
 		add(run.CPU)
 		if run.CPUs > 0 {
-			add(plural(int64(run.CPUs), "CPU"))
+			add(termtext.Plural(int64(run.CPUs), "CPU"))
 		}
 		add(run.Virtualization)
 		if run.Accel != run.Virtualization {
@@ -97,7 +105,7 @@ func (t *tables) heading() {
 		}
 	}
 	if len(parts) > 0 {
-		t.block(wrap(strings.Join(parts, ", "), t.opt.Width, ""))
+		t.block(layout.Wrap(termtext.Cell(strings.Join(parts, ", ")), t.opt.Width, ""))
 	}
 }
 
@@ -105,11 +113,17 @@ func (t *tables) heading() {
 func (t *tables) warnings() {
 	const most = 10
 	var lines []string
-	shown := t.rep.Warnings[:min(len(t.rep.Warnings), most)]
-	for _, w := range shown {
-		lines = append(lines, wrap("warning: "+w.String(), t.opt.Width, "  ")...)
+	for _, f := range t.rep.Failures[:min(len(t.rep.Failures), most)] {
+		lines = append(lines, layout.Wrap("the run failed: "+termtext.Cell(f.String()), t.opt.Width, "  ")...)
 	}
-	if more := len(t.rep.Warnings) - len(shown) + t.rep.Dropped; more > 0 {
+	warnings := slices.DeleteFunc(slices.Clone(t.rep.Warnings), func(w Warning) bool {
+		return strings.HasPrefix(w.Msg, endedEarly) // every table has it, see runNotes
+	})
+	shown := warnings[:min(len(warnings), most)]
+	for _, w := range shown {
+		lines = append(lines, layout.Wrap("warning: "+termtext.Cell(w.String()), t.opt.Width, "  ")...)
+	}
+	if more := len(warnings) - len(shown) + t.rep.Dropped; more > 0 {
 		lines = append(lines, fmt.Sprintf("and %d more warnings", more))
 	}
 	t.block(lines)
@@ -117,6 +131,7 @@ func (t *tables) warnings() {
 
 func (t *tables) block(lines []string) {
 	if len(lines) > 0 {
-		t.parts = append(t.parts, strings.Join(lines, "\n")+"\n")
+		// A line of the log of a workflow must not begin with a command.
+		t.parts = append(t.parts, termtext.Inert(strings.Join(lines, "\n")+"\n"))
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/capsem/capsem-bench/internal/termtext"
+	"github.com/capsem/capsem-bench/internal/termtext/layout"
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 )
@@ -35,30 +37,10 @@ type cell struct {
 	spread string // "±3%", left out when the table is too wide
 	marks  string // " [1,2]"
 	res    *Result
-	style  cellStyle
+	style  layout.Style
 }
 
 func (c cell) String() string { return c.text + c.spread + c.marks }
-
-type cellStyle int
-
-const (
-	plain cellStyle = iota
-	bold
-	faint
-	doubtful
-	bad
-)
-
-// sgr are the ANSI attributes of the styles.
-var sgr = [...]string{plain: "", bold: "1", faint: "2", doubtful: "33", bad: "31"}
-
-func (t *tables) paint(s string, style cellStyle) string {
-	if !t.opt.Color || style == plain || s == "" {
-		return s
-	}
-	return "\x1b[" + sgr[style] + "m" + s + "\x1b[0m"
-}
 
 // table renders a grid with its notes. Cells are marked, so it is final.
 func (t *tables) table(g grid) {
@@ -71,11 +53,11 @@ func (t *tables) table(g grid) {
 		notes = append(notes, t.noteLines("* ", "too narrow for "+strings.Join(dropped, ", "))...)
 	}
 	body := t.render(g)
-	title := shortenMiddle(printable(g.title), t.opt.Width)
-	indent := max(0, (width(body[0])-width(title))/2)
-	lines := []string{strings.Repeat(" ", indent) + t.paint(title, bold)}
+	title := layout.ShortenMiddle(termtext.Cell(g.title), t.opt.Width)
+	indent := max(0, (layout.Width(body[0])-layout.Width(title))/2)
+	lines := []string{strings.Repeat(" ", indent) + layout.Paint(title, layout.Bold, t.opt.Color)}
 	if g.caption != "" {
-		lines = append(lines, shortenMiddle(printable(g.caption), t.opt.Width))
+		lines = append(lines, layout.ShortenMiddle(termtext.Cell(g.caption), t.opt.Width))
 	}
 	lines = append(lines, body...)
 	t.block(append(lines, notes...))
@@ -92,7 +74,7 @@ func (t *tables) render(g grid) []string {
 	head := make(table.Row, len(g.head))
 	configs := make([]table.ColumnConfig, len(g.head))
 	for i, c := range g.head {
-		head[i] = t.paint(c.name, bold)
+		head[i] = layout.Paint(c.name, layout.Bold, t.opt.Color)
 		align := text.AlignRight
 		if c.left {
 			align = text.AlignLeft
@@ -104,7 +86,7 @@ func (t *tables) render(g grid) []string {
 	for _, row := range g.rows {
 		cells := make(table.Row, len(row))
 		for i, c := range row {
-			cells[i] = t.paint(c.String(), c.style)
+			cells[i] = layout.Paint(c.String(), c.style, t.opt.Color)
 		}
 		w.AppendRow(cells)
 	}
@@ -148,19 +130,19 @@ func (g *grid) over(w int) int {
 
 // shorten cuts the texts of a column to w columns.
 func (g *grid) shorten(col, w int) {
-	g.head[col].name = shortenMiddle(g.head[col].name, w)
+	g.head[col].name = layout.ShortenMiddle(g.head[col].name, w)
 	for _, row := range g.rows {
 		c := &row[col]
-		c.text = shortenMiddle(c.text, w-width(c.marks))
+		c.text = layout.ShortenMiddle(c.text, w-layout.Width(c.marks))
 	}
 }
 
 func (g *grid) widths() []int {
 	widths := make([]int, len(g.head))
 	for i, c := range g.head {
-		widths[i] = width(c.name)
+		widths[i] = layout.Width(c.name)
 		for _, row := range g.rows {
-			widths[i] = max(widths[i], width(row[i].String()))
+			widths[i] = max(widths[i], layout.Width(row[i].String()))
 		}
 	}
 	return widths
@@ -233,9 +215,9 @@ func (t *tables) mark(g *grid) (lines []string) {
 
 // noteLines wraps a note behind its mark.
 func (t *tables) noteLines(mark, note string) []string {
-	lines := wrap(mark+note, t.opt.Width, strings.Repeat(" ", len(mark)))
+	lines := layout.Wrap(mark+termtext.Cell(note), t.opt.Width, strings.Repeat(" ", len(mark)))
 	for i := range lines {
-		lines[i] = t.paint(lines[i], faint)
+		lines[i] = layout.Paint(lines[i], layout.Faint, t.opt.Color)
 	}
 	return lines
 }

@@ -70,7 +70,7 @@ func (t *tables) notes(res *Result) []string {
 		out = append(out, failures.String())
 	}
 	if !measurable(res) {
-		return append(out, res.Note.Doubts...)
+		return append(out, res.doubts()...)
 	}
 	if s := cacheNote(res); s != "" {
 		out = append(out, s)
@@ -78,8 +78,16 @@ func (t *tables) notes(res *Result) []string {
 	if t.rounds > 1 && res.Rounds < t.rounds {
 		out = append(out, fmt.Sprintf("only %d of %d rounds", res.Rounds, t.rounds))
 	}
-	return append(out, res.Note.Doubts...)
+	return append(out, res.doubts()...)
 }
+
+// Shares of the pages of a file that may stay in the cache: up to coldShare
+// they always do, above warmShare the cache is called warm (as in package
+// coldcache of the guest).
+const (
+	coldShare = 0.01
+	warmShare = 0.10
+)
 
 // cacheNote says how cold a cold read was, unless it was proven cold by the
 // means that reach everything.
@@ -88,9 +96,15 @@ func cacheNote(res *Result) string {
 	if !res.Op.Cold && n.Cache != record.CacheUnverified {
 		return ""
 	}
+	share := 0.0
+	if n.Pages > 0 {
+		share = float64(n.Resident) / float64(n.Pages)
+	}
 	switch {
-	case n.Cache == record.CacheWarm && n.Pages > 0:
-		return fmt.Sprintf("cache was warm (%d of %d pages resident)", n.Resident, n.Pages)
+	case share > warmShare:
+		return fmt.Sprintf("cache was warm (%s%% of the pages resident, %d of %d)", number(100*share, 0), n.Resident, n.Pages)
+	case share > coldShare: // version 0.1.0 of the guest called this warm
+		return fmt.Sprintf("%s%% of the pages were still cached (%d of %d)", number(100*share, 1), n.Resident, n.Pages)
 	case n.Cache == record.CacheWarm:
 		return "cache was warm"
 	case n.Cache == record.CacheCold && n.Dropped == "fadvise":

@@ -10,6 +10,8 @@ import (
 
 	"github.com/capsem/capsem-bench/internal/catalogue"
 	"github.com/capsem/capsem-bench/internal/record"
+	"github.com/capsem/capsem-bench/internal/termtext"
+	"github.com/capsem/capsem-bench/internal/termtext/layout"
 )
 
 // measurable reports whether an operation has figures to show.
@@ -17,9 +19,9 @@ func measurable(res *Result) bool { return res.Status == record.OK }
 
 // word returns the status as a cell in place of a figure.
 func word(res *Result) cell {
-	style := bad
+	style := layout.Red
 	if res.Status == record.Skipped {
-		style = doubtful
+		style = layout.Yellow
 	}
 	return cell{text: string(cmp.Or(res.Status, record.Missing)), style: style}
 }
@@ -86,7 +88,7 @@ func spread(res *Result, units ...string) string {
 
 // figures makes a row: label and figures, or label, status and dashes.
 func (t *tables) figures(label string, res *Result, spreadOf []string, figures ...string) gridRow {
-	row := gridRow{{text: printable(label), res: res}}
+	row := gridRow{{text: termtext.Cell(label), res: res}}
 	if t.rounds > 1 {
 		figures = append(figures, spread(res, spreadOf...))
 	}
@@ -97,7 +99,7 @@ func (t *tables) figures(label string, res *Result, spreadOf []string, figures .
 		case i == 0 && !measurable(res):
 			row = append(row, word(res))
 		default:
-			row = append(row, cell{text: none, style: faint})
+			row = append(row, cell{text: none, style: layout.Faint})
 		}
 	}
 	return row
@@ -120,7 +122,9 @@ func label(op catalogue.Op) string {
 		switch key, value, ok := strings.Cut(part, "="); {
 		case key == "op":
 			words = append(words, strings.ReplaceAll(value, "_", " "))
-		case key == "size" || key == "count" || key == "n" || key == "c":
+		case key == "vms":
+			words = append(words, value+" at once,")
+		case key == "size" || key == "count" || key == "n" || key == "c" || key == "rate":
 			sizes = append(sizes, part)
 		case ok:
 			words = append(words, value)
@@ -128,7 +132,7 @@ func label(op catalogue.Op) string {
 			words = append(words, part)
 		}
 	}
-	if op.ID == "" {
+	if op.ID == "" || op.Category == catalogue.Load { // its levels are operations
 		words = append(words, sizes...)
 	}
 	return cmp.Or(strings.TrimSpace(strings.Join(words, " ")), op.Name)
@@ -161,7 +165,7 @@ func (t *tables) disk() {
 func (t *tables) rootfs() {
 	g := grid{title: "Rootfs Read I/O"}
 	if cat := t.rep.Categories[catalogue.Rootfs]; cat != nil && cat.LargestFile != "" {
-		g.caption = fmt.Sprintf("largest of %s: %s", plural(cat.FilesFound, "file"), cat.LargestFile)
+		g.caption = fmt.Sprintf("largest of %s: %s", termtext.Plural(cat.FilesFound, "file"), cat.LargestFile)
 	}
 	t.access(g, t.category(catalogue.Rootfs))
 }
@@ -210,7 +214,7 @@ func (t *tables) httpKeys(res *Result) {
 	g := grid{title: "HTTP Benchmark", head: []column{{name: "Metric", left: true}, {name: "Value", left: true}}}
 	row := func(key, value string) {
 		if value != "" && value != none {
-			g.rows = append(g.rows, gridRow{{text: key, res: res}, {text: printable(value)}})
+			g.rows = append(g.rows, gridRow{{text: key, res: res}, {text: termtext.Cell(value)}})
 		}
 	}
 	if cat := t.rep.Categories[catalogue.HTTP]; cat != nil {
@@ -301,7 +305,7 @@ func (t *tables) snapshot() {
 		g.head = append(g.head, column{name: op})
 	}
 	for _, n := range files {
-		row := gridRow{{text: printable(n)}}
+		row := gridRow{{text: termtext.Cell(n)}}
 		for _, op := range catalogue.SnapshotOps() {
 			row = append(row, t.snapshotCell(cells[n+"/"+op]))
 		}
@@ -312,7 +316,7 @@ func (t *tables) snapshot() {
 
 func (t *tables) snapshotCell(res *Result) cell {
 	if res == nil {
-		return cell{text: none, style: faint}
+		return cell{text: none, style: layout.Faint}
 	}
 	if !measurable(res) {
 		c := word(res)

@@ -15,6 +15,8 @@ import (
 
 	"github.com/capsem/capsem-bench/internal/catalogue"
 	"github.com/capsem/capsem-bench/internal/record"
+	"github.com/capsem/capsem-bench/internal/termtext"
+	"github.com/capsem/capsem-bench/internal/termtext/layout"
 )
 
 // figure invents a plausible value for a unit of an operation.
@@ -149,7 +151,7 @@ func checkWidth(t *testing.T, out string, w int) {
 		w = defaultWidth
 	}
 	for line := range strings.Lines(out) {
-		assert.LessOrEqual(t, width(strings.TrimSuffix(line, "\n")), max(w, minWidth), "%q", line)
+		assert.LessOrEqual(t, layout.Width(strings.TrimSuffix(line, "\n")), max(w, minWidth), "%q", line)
 	}
 }
 
@@ -265,5 +267,5 @@ func TestNumber(t *testing.T) {
 	} {
 		assert.Equal(t, tt.want, number(tt.value, tt.decimals))
 	}
-	assert.Equal(t, "12345 files", plural(12345, "file"))
+	assert.Equal(t, "12345 files", termtext.Plural(12345, "file"))
 }

@@ -2,9 +2,8 @@ package convert
 
 import "github.com/capsem/capsem-bench/internal/record"
 
-// warmFactor is how much slower than a warm read a cold one has to be. The
-// warm time is the fastest of several, so one that differs by noise alone is
-// some percent slower; what a disk has to bring takes several times as long.
+// warmFactor is how much slower than a warm read a cold one has to be. One that
+// differs by noise alone is some percent slower; what a disk has to bring takes several times as long.
 const warmFactor = 1.25
 
 // warmDoubt says that a read that counts as cold was as fast as a warm one:

@@ -12,6 +12,9 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+
+	"github.com/capsem/capsem-bench/internal/cachedir"
+	"github.com/capsem/capsem-bench/internal/contract"
 )
 
 // Module is the path of the module that holds the artifacts' sources.
@@ -29,12 +32,12 @@ type Artifact struct {
 
 // GuestBinary is the static binary with the benchmarks.
 func GuestBinary() Artifact {
-	return Artifact{"capsem-bench.test", "CAPSEM_BENCH_TEST", append([]string{"test", "-c"}, smaller()...), ".", ""}
+	return Artifact{contract.GuestBinary, "CAPSEM_BENCH_TEST", []string{"test", "-c"}, ".", ""}
 }
 
 // GuestTools is the binary with the guest's commands.
 func GuestTools() Artifact {
-	return Artifact{"capsem-guest", "CAPSEM_GUEST", []string{"build"}, "./cmd/capsem-guest", ""}
+	return Artifact{contract.GuestTools, "CAPSEM_GUEST", []string{"build"}, "./cmd/capsem-guest", ""}
 }
 
 // GuestCommand is the command itself, static, for a guest of any making.
@@ -42,22 +45,12 @@ func GuestCommand() Artifact {
 	return Artifact{"capsem-bench-static", "CAPSEM_BENCH_COMMAND", []string{"build"}, "./cmd/capsem-bench", ""}
 }
 
-// smaller are flags that make the guest binary 0.3 MB smaller. Functions are
-// not inlined in packages that only a handshake or a printed line spends its
-// time in; what encrypts is assembly and stays as it is.
-func smaller() []string {
-	var flags []string
-	for _, pattern := range []string{"crypto/tls", "crypto/internal/fips140/nistec/...", "math/big", "fmt", "reflect"} {
-		flags = append(flags, "-gcflags="+pattern+"=-l")
-	}
-	return flags
-}
-
 // Build returns the arguments of the go command that builds the artifact,
-// stripped and the same wherever the sources are.
+// stripped and the same wherever the sources are. There are no flags for the
+// compiler: what is measured is what anybody's go test -c makes.
 func (a Artifact) Build(output string) []string {
 	args := append([]string{}, a.args...)
-	return append(args, "-trimpath", "-buildvcs=false", "-ldflags=-s -w -funcalign=16", "-o", output, a.pkg)
+	return append(args, "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", output, a.pkg)
 }
 
 // For returns the artifact for Linux on the given GOARCH. Beside the command
@@ -75,8 +68,10 @@ func (a Artifact) For(arch string) Artifact {
 var ErrNoArtifact = errors.New("not found")
 
 // Find returns the path of the artifact: from its environment variable, else
-// beside this executable, else in PATH, else built from the sources of the
-// checkout around the working directory. notify is called before a build.
+// beside this executable or where packages put it, else built from the sources
+// of the checkout around the working directory, else in PATH, else built from
+// the module cache, for a command that 'go install' made. notify is called
+// before a build.
 func (a Artifact) Find(ctx context.Context, notify func(what string)) (string, error) {
 	path, err := a.find(ctx, notify)
 	if err == nil && a.arch != "" {
@@ -85,7 +80,9 @@ func (a Artifact) Find(ctx context.Context, notify func(what string)) (string, e
 	return path, err
 }
 
-// Fits checks that a program is for Linux on the architecture of For.
+// Fits checks that a program is for Linux on the architecture of For, and that
+// the guest's commands need no libraries: the first of them is the init, which
+// runs before there is a file system with any.
 func (a Artifact) Fits(path string) error {
 	f, err := elf.Open(path)
 	if err != nil {
@@ -95,6 +92,14 @@ func (a Artifact) Fits(path string) error {
 	want := map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}[a.arch]
 	if f.Machine != want {
 		return fmt.Errorf("%s is for another machine (%v), but the guest is %s", path, f.Machine, a.arch)
+	}
+	if a.Env != GuestTools().Env {
+		return nil
+	}
+	for _, p := range f.Progs {
+		if p.Type == elf.PT_INTERP {
+			return fmt.Errorf("%s is linked dynamically, and a guest begins without libraries; build it with CGO_ENABLED=0", path)
+		}
 	}
 	return nil
 }
@@ -107,8 +112,10 @@ func (a Artifact) find(ctx context.Context, notify func(what string)) (string, e
 		return filepath.Abs(path)
 	}
 	if exe, err := os.Executable(); err == nil {
-		if path := filepath.Join(filepath.Dir(exe), a.Name); executable(path) {
-			return path, nil
+		for _, path := range a.installed(exe) {
+			if executable(path) {
+				return path, nil
+			}
 		}
 	}
 	root, err := checkout()
@@ -119,7 +126,7 @@ func (a Artifact) find(ctx context.Context, notify func(what string)) (string, e
 	if path, err := exec.LookPath(a.Name); err == nil {
 		return filepath.Abs(path)
 	}
-	return "", fmt.Errorf("%s: %w beside this command or in PATH, and this is no checkout to build it from; put it there or set %s", a.Name, ErrNoArtifact, a.Env)
+	return a.fromModule(ctx, notify)
 }
 
 func executable(path string) bool {
@@ -156,14 +163,10 @@ func (a Artifact) system() string {
 
 // build builds the artifact, static and stripped, into the user's cache
 // directory. The go command links nothing when it finds the program there is
-// that of the sources.
-func (a Artifact) build(ctx context.Context, root string) (string, error) {
-	cache, err := os.UserCacheDir()
+// that of the sources. env is added to the environment.
+func (a Artifact) build(ctx context.Context, root string, env ...string) (string, error) {
+	dir, err := cachedir.Make("bin")
 	if err != nil {
-		cache = os.TempDir()
-	}
-	dir := filepath.Join(cache, "capsem-bench", "bin")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", fmt.Errorf("building %s: %w", a.Name, err)
 	}
 	// Two commands may build at once: each writes a name of its own.
@@ -178,7 +181,7 @@ func (a Artifact) build(ctx context.Context, root string) (string, error) {
 	}
 	cmd := exec.CommandContext(ctx, "go", a.Build(tmp.Name())...)
 	cmd.Dir = root
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+a.system(), "GOARCH="+a.arch)
+	cmd.Env = append(append(os.Environ(), env...), "CGO_ENABLED=0", "GOOS="+a.system(), "GOARCH="+a.arch)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Run(); err != nil {

@@ -12,7 +12,9 @@ import (
 	"strings"
 
 	"github.com/capsem/capsem-bench/host/session"
-	"github.com/capsem/capsem-bench/internal/delay"
+	"github.com/capsem/capsem-bench/internal/catalogue"
+	"github.com/capsem/capsem-bench/internal/child"
+	"github.com/capsem/capsem-bench/internal/contract"
 	"github.com/capsem/capsem-bench/internal/scratch"
 )
 
@@ -24,10 +26,7 @@ type LocalConfig struct {
 	Env        []string
 	// Session gets a row for every request; the caller closes it.
 	Session *session.Writer
-	// URLs whose hosts the proxy allows beside the default ones.
-	URLs []string
-	// Delays slow services on purpose, to test comparisons with.
-	Delays delay.Delays
+	Wrap    Wrap // nil wraps nothing
 }
 
 // Local is the sandbox without a VM: the host services run in this process
@@ -51,15 +50,21 @@ func NewLocal(cfg LocalConfig) (l *Local, err error) {
 			l = nil
 		}
 	}()
+	work, err := localDir(cfg.Env)
+	if err != nil {
+		return l, err
+	}
 	home, bin, run, err := l.directories()
 	if err != nil {
 		return l, err
 	}
-	l.services, err = NewServices(ServicesConfig{Workspace: home, Store: l.store, Session: cfg.Session, URLs: cfg.URLs})
+	l.services, err = NewServices(ServicesConfig{
+		Workspace: home, Store: l.store, Session: cfg.Session, URLs: urls(cfg.Env), Wrap: cfg.Wrap,
+	})
 	if err != nil {
 		return l, err
 	}
-	proxyURL, caFile, err := l.network(run)
+	proxyURL, caFile, direct, err := l.network(run)
 	if err != nil {
 		return l, err
 	}
@@ -68,24 +73,29 @@ func NewLocal(cfg LocalConfig) (l *Local, err error) {
 	if err != nil {
 		return l, err
 	}
-	l.services.ServeGateway(l.cfg.Delays.Listener(delay.Gateway, ln))
-	for _, name := range []string{"snapshots", "capsem-mcp-server"} {
+	l.services.ServeGateway(ln)
+	for _, name := range []string{contract.Snapshots, contract.Relay} {
 		if err := os.Symlink(cfg.GuestTools, filepath.Join(bin, name)); err != nil {
 			return l, err
 		}
 	}
-	l.env = append(cleanEnv(cfg.Env),
-		"HOME="+home, "CAPSEM_BENCH_DIR="+home, "CAPSEM_BENCH_WORKSPACE="+home,
-		"PATH="+bin+string(os.PathListSeparator)+lookup(cfg.Env, "PATH"),
+	l.env = append(cleanEnv(cfg.Env), Handed(cfg.Env, Decides()...)...)
+	l.env = append(l.env,
+		"HOME="+home, catalogue.EnvWorkspace+"="+home,
+		"PATH="+bin+string(os.PathListSeparator)+Lookup(cfg.Env, "PATH"),
 		"HTTPS_PROXY="+proxyURL, "HTTP_PROXY="+proxyURL, "SSL_CERT_FILE="+caFile,
-		"CAPSEM_GATEWAY=unix:"+socket, "CAPSEM_BENCH_SANDBOX=local",
+		contract.EnvGateway+"="+contract.Unix+":"+socket, catalogue.EnvSandbox+"=local",
+		catalogue.EnvDirect+"="+direct,
 	)
+	if work != "" {
+		l.env = append(l.env, catalogue.EnvDir+"="+work)
+	}
 	return l, nil
 }
 
 // Run runs the guest binary once.
 func (l *Local) Run(ctx context.Context, args []string, stdout, stderr io.Writer) (int, error) {
-	return Child{Binary: l.cfg.Binary, Args: args, Env: l.env, Stdout: stdout, Stderr: stderr}.Run(ctx)
+	return Guest(l.cfg.Binary, args, l.env, stdout, stderr).Run(ctx)
 }
 
 // directories makes the workspace and its snapshots beside the results, so
@@ -118,15 +128,24 @@ func (l *Local) directory(parent, prefix string) (string, error) {
 	return d.Path(), nil
 }
 
-// network makes the proxy reachable and writes down its authority.
-func (l *Local) network(run string) (proxyURL, caFile string, err error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+// network makes the proxy reachable, and the origin past it, and writes down
+// their authorities.
+func (l *Local) network(run string) (proxyURL, caFile, direct string, err error) {
+	proxy, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return "", "", err
+		return "", "", "", err
 	}
-	l.services.ServeProxy(l.cfg.Delays.Listener(delay.Proxy, ln))
+	l.services.ServeProxy(proxy)
+	past, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", "", "", err
+	}
+	authorities := l.services.CAPEM()
+	if origin, ok := l.services.ServeOrigin(past); ok {
+		authorities, direct = slices.Concat(authorities, origin), past.Addr().String()
+	}
 	caFile = filepath.Join(run, "ca.pem")
-	return "http://" + ln.Addr().String(), caFile, os.WriteFile(caFile, l.services.CAPEM(), 0o600)
+	return "http://" + proxy.Addr().String(), caFile, direct, os.WriteFile(caFile, authorities, 0o600)
 }
 
 // Close stops the services and removes the workspace and its snapshots.
@@ -141,25 +160,21 @@ func (l *Local) Close() error {
 	return errors.Join(errs...)
 }
 
-// cleanEnv drops what would lead the guest past the sandbox: the user's own
-// proxies, certificates and home.
+// cleanEnv drops what would lead the guest past the sandbox, the user's own
+// proxies, certificates and home; settings, which are handed on one by one; and
+// what is no business of code that is measured.
 func cleanEnv(env []string) []string {
-	return slices.DeleteFunc(slices.Clone(env), func(kv string) bool {
+	return slices.DeleteFunc(WithoutSecrets(env), func(kv string) bool {
 		key, _, _ := strings.Cut(kv, "=")
 		switch strings.ToUpper(key) {
-		case "HOME", "PATH", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR",
-			"CAPSEM_BENCH_DIR", "CAPSEM_BENCH_WORKSPACE", "CAPSEM_GATEWAY", "CAPSEM_MCP_SERVER":
+		case "HOME", "PATH", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR":
 			return true
 		}
-		return false
+		return strings.HasPrefix(key, "CAPSEM_")
 	})
 }
 
-func lookup(env []string, key string) string {
-	for _, kv := range slices.Backward(env) {
-		if v, ok := strings.CutPrefix(kv, key+"="); ok {
-			return v
-		}
-	}
-	return ""
+// Guest is the guest binary as a child of this process.
+func Guest(binary string, args, env []string, stdout, stderr io.Writer) child.Command {
+	return child.Command{Name: "the guest binary", Binary: binary, Args: args, Env: env, Stdout: stdout, Stderr: stderr}
 }

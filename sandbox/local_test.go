@@ -3,7 +3,6 @@ package sandbox
 import (
 	"bytes"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -11,23 +10,13 @@ import (
 	"github.com/capsem/capsem-bench/convert"
 	"github.com/capsem/capsem-bench/host/session"
 	"github.com/capsem/capsem-bench/internal/record"
+	"github.com/capsem/capsem-bench/internal/testbuild"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-func build(t *testing.T, name string, goArgs ...string) string {
-	t.Helper()
-	out := filepath.Join(t.TempDir(), name)
-	last := len(goArgs) - 1
-	cmd := exec.Command("go", append(goArgs[:last:last], "-o", out, goArgs[last])...)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	text, err := cmd.CombinedOutput()
-	require.NoError(t, err, string(text))
-	return out
-}
 
 // The services answer the real guest binary, note what it asked, and leave
 // nothing when they are closed: no file, no goroutine.
@@ -38,8 +27,8 @@ func TestLocal(t *testing.T) {
 	require.NoError(t, err)
 	l, err := NewLocal(LocalConfig{
 		Dir:        dir,
-		Binary:     build(t, "guest.test", "test", "-c", "github.com/capsem/capsem-bench"),
-		GuestTools: build(t, "capsem-guest", "build", "github.com/capsem/capsem-bench/cmd/capsem-guest"),
+		Binary:     testbuild.Guest(t),
+		GuestTools: testbuild.Tools(t),
 		// Nothing of these may lead the guest past the sandbox.
 		Env: []string{
 			"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent", "https_proxy=http://127.0.0.1:1", "NO_PROXY=*",
@@ -113,5 +102,5 @@ func TestLocalCannotOpen(t *testing.T) {
 // this machine alone.
 func TestAllow(t *testing.T) {
 	l := &Services{cfg: ServicesConfig{URLs: []string{"https://Example.com:8443/x", "", "::no url"}}}
-	assert.Equal(t, []string{"www.google.com", "google.com", "example.com", "ash-speed.hetzner.com"}, l.allow())
+	assert.Equal(t, []string{"www.google.com", "google.com", "ash-speed.hetzner.com", "example.com"}, l.allow())
 }

@@ -1,59 +1,40 @@
-// Package sandbox is where the guest binary runs: here on this machine, or
-// here between the host services that a Capsem VM would have.
+// Package sandbox is where the guest binary runs: here on this machine between
+// the host services that a Capsem VM would have (Local), in a VM of ours (VM),
+// or, by its package command, in a guest of somebody else's.
 //
-// A sandbox starts the guest binary as a child, hands its standard output on
-// as it comes, and ends with it. What may be different between sandboxes is
-// only the environment the child sees; what it measures and how is the guest
-// binary's business, so figures of all sandboxes have the same names.
+// A sandbox starts the guest binary, hands its standard output on as it comes,
+// and ends with it. What may be different between sandboxes is only the
+// environment that the guest binary sees; what it measures and how is its own
+// business, so figures of all sandboxes have the same names.
 package sandbox
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
-	"os"
-	"os/exec"
-	"time"
+
+	"github.com/capsem/capsem-bench/host/session"
 )
 
-// stopGrace is how long a child may take to clean up after an interrupt: the
-// guest binary gives its passes 5 s, and it has to print after that.
-const stopGrace = 10 * time.Second
-
-// A Child is one run of the guest binary.
-type Child struct {
-	Binary string
-	Args   []string
-	Env    []string // complete
-	Dir    string
-	Stdout io.Writer
-	Stderr io.Writer
+// A Sandbox is one fresh place for the guest binary, which is one boot.
+type Sandbox interface {
+	// Run runs the guest binary with the given arguments, once or more often
+	// but not at once, and hands on what it prints as it comes. The status is
+	// the guest binary's own; err says that it could not be run or did not end
+	// by itself. When ctx ends, Run interrupts the guest binary and gives it
+	// time to say what it has.
+	Run(ctx context.Context, args []string, stdout, stderr io.Writer) (status int, err error)
+	// Close ends whatever belongs to the sandbox and waits for that, also after
+	// a failed Run.
+	Close() error
 }
 
-// Run starts the child and waits for it. When ctx ends it gets an interrupt,
-// and is killed with its process group if it does not end within 10 s. It
-// dies with this process in any case. The exit status is -1 when the child
-// was killed; err is nil for any status that the child chose itself.
-func (c Child) Run(ctx context.Context) (status int, err error) {
-	cmd := exec.CommandContext(ctx, c.Binary, c.Args...)
-	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = c.Env, c.Dir, c.Stdout, c.Stderr
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = stopGrace
-	attach(cmd)
-	if err := cmd.Start(); err != nil {
-		return -1, fmt.Errorf("starting the guest binary: %w", err)
-	}
-	err = cmd.Wait()
-	killGroup(cmd.Process.Pid) // what the child may have left behind
-	var exit *exec.ExitError
-	switch {
-	case err == nil:
-		return 0, nil
-	case errors.As(err, &exit) && exit.ExitCode() >= 0:
-		return exit.ExitCode(), nil
-	case ctx.Err() != nil:
-		return -1, fmt.Errorf("the guest binary did not end within %v of an interrupt and was killed", stopGrace)
-	}
-	return -1, fmt.Errorf("running the guest binary: %w", err)
+// A Boot is what one fresh sandbox is given.
+type Boot struct {
+	Dir  string // of the results, on the disk to measure
+	Slot int    // number of the boot in its run, from 1
+	// Session returns the session database of the run, which all its boots
+	// share. It is made when first asked for; the boot does not close it.
+	Session func() (*session.Writer, error)
+	Env     []string          // further variables of the guest binary
+	Notify  func(what string) // tells the progress line what is under way
 }

@@ -3,8 +3,10 @@ package sandbox
 import (
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/capsem/capsem-bench/internal/scratch"
+	"github.com/capsem/capsem-bench/sandbox/qemu"
 )
 
 // What sandboxes make: a workspace in the directory of the results, and a
@@ -27,5 +29,15 @@ func sweep(results string) {
 		if e.IsDir() {
 			scratch.Sweep(filepath.Join(parent, e.Name()), workPrefix)
 		}
+	}
+}
+
+// Sweep removes what killed processes left among the temporary files and the
+// directories of VMs, which is done by whatever command comes next.
+func Sweep() {
+	dirs := []string{scratch.Temp(), os.TempDir(), qemu.MachinesDir(), "/tmp"}
+	slices.Sort(dirs)
+	for _, dir := range slices.Compact(dirs) {
+		scratch.Sweep(dir, tempPrefix)
 	}
 }

@@ -9,12 +9,13 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
+	"syscall"
 	"time"
 
+	"github.com/capsem/capsem-bench/host/gateway"
 	"github.com/capsem/capsem-bench/host/session"
-	"github.com/capsem/capsem-bench/internal/delay"
+	"github.com/capsem/capsem-bench/internal/catalogue"
+	"github.com/capsem/capsem-bench/internal/contract"
 	"github.com/capsem/capsem-bench/internal/record"
 	"github.com/capsem/capsem-bench/internal/scratch"
 	"github.com/capsem/capsem-bench/internal/shell"
@@ -30,16 +31,15 @@ type VMConfig struct {
 	Machine qemu.Options
 	// Binary is the guest binary; "" leaves it out, and Run with it.
 	Binary string
-	// Env is the environment to take the guest binary's variables from.
-	Env []string
+	// Env is the environment to take the guest binary's variables from; Set
+	// are further ones.
+	Env, Set []string
 	// Session gets a row for every request; the caller closes it. nil keeps none.
 	Session *session.Writer
-	// URLs whose hosts the proxy allows beside the default ones.
-	URLs []string
-	// Wrap puts something between the guest and a service, delay.Proxy or
-	// delay.Gateway: what it returns is served in the place of ln. nil wraps
-	// nothing.
-	Wrap func(service string, ln net.Listener) net.Listener
+	Wrap    Wrap // nil wraps nothing
+	// From is a directory that becomes the workspace, moved, on the filesystem of
+	// Dir: that of a fork. "" is an empty one.
+	From string
 }
 
 // A VM is a QEMU machine between the host services, as a Capsem VM has them.
@@ -53,14 +53,14 @@ type VM struct {
 }
 
 // guestBinary is the guest binary's name in a guest.
-const guestBinary = "capsem-bench.test"
+const guestBinary = contract.GuestBinary
 
 // NewVM boots a machine. An interrupt of ctx ends it at any point. A machine
-// that never said anything is booted once more: now and then an emulated one
-// stops before the kernel's first word.
+// without console output is booted once more: now and then an emulated one
+// stops before the kernel's first line.
 func NewVM(ctx context.Context, cfg VMConfig) (*VM, error) {
 	v, err := newVM(ctx, cfg)
-	if errors.Is(err, qemu.ErrMute) && ctx.Err() == nil {
+	if errors.Is(err, qemu.ErrNoOutput) && ctx.Err() == nil {
 		v, err = newVM(ctx, cfg)
 	}
 	return v, err
@@ -74,11 +74,16 @@ func newVM(ctx context.Context, cfg VMConfig) (v *VM, err error) {
 			v = nil
 		}
 	}()
+	if _, err := guestDir(cfg.Env); err != nil {
+		return v, err
+	}
 	workspace, store, err := v.directories()
 	if err != nil {
 		return v, err
 	}
-	v.services, err = NewServices(ServicesConfig{Workspace: workspace, Store: store, Session: cfg.Session, URLs: cfg.URLs})
+	v.services, err = NewServices(ServicesConfig{
+		Workspace: workspace, Store: store, Session: cfg.Session, URLs: urls(cfg.Env), Wrap: cfg.Wrap,
+	})
 	if err != nil {
 		return v, err
 	}
@@ -95,17 +100,10 @@ func newVM(ctx context.Context, cfg VMConfig) (v *VM, err error) {
 	if v.machine, err = qemu.New(machine); err != nil {
 		return v, err
 	}
-	v.services.ServeProxy(v.wrap(delay.Proxy, v.machine.Proxy()))
-	v.services.ServeGateway(v.wrap(delay.Gateway, v.machine.Gateway()))
+	v.services.ServeProxy(v.machine.Proxy())
+	v.services.ServeGateway(v.machine.Gateway())
 	v.services.ServeCaches(v.machine.Caches())
 	return v, v.boot(ctx, machine)
-}
-
-func (v *VM) wrap(service string, ln net.Listener) net.Listener {
-	if v.cfg.Wrap == nil {
-		return ln
-	}
-	return v.cfg.Wrap(service, ln)
 }
 
 // boot starts the machine and logs in, with keys made for it.
@@ -120,7 +118,7 @@ func (v *VM) boot(ctx context.Context, machine qemu.Options) error {
 	}
 	err = v.machine.Boot(ctx, vmconfig.Config{
 		CAPEM: string(v.services.CAPEM()), AuthorizedKey: string(authorized), HostKeyPEM: string(hostKey),
-		Env: guestVariables(v.cfg.Env, machine),
+		Env: guestVariables(v.cfg, machine),
 	})
 	if err != nil {
 		return err
@@ -130,6 +128,9 @@ func (v *VM) boot(ctx context.Context, machine qemu.Options) error {
 		return v.explain(err)
 	}
 	v.machine.Stages().Mark("ssh")
+	if err := v.checkDir(ctx); err != nil {
+		return err
+	}
 	return v.machine.Publish(key, hostPublic)
 }
 
@@ -171,27 +172,34 @@ func (v *VM) directories() (workspace, store string, err error) {
 		return "", "", err
 	}
 	workspace, store = filepath.Join(v.dir.Path(), "workspace"), filepath.Join(v.dir.Path(), "auto_snapshots")
-	for _, d := range []string{workspace, store} {
-		if err := os.Mkdir(d, 0o700); err != nil {
-			return "", "", err
-		}
+	if v.cfg.From == "" {
+		err = os.Mkdir(workspace, 0o700)
+	} else {
+		err = os.Rename(v.cfg.From, workspace)
 	}
-	return workspace, store, nil
+	return workspace, store, errors.Join(err, os.Mkdir(store, 0o700))
 }
 
-// guestVariables are the guest binary's own variables of env, and what it
+// guestVariables are the settings that the guest gets, and what its binary
 // copies into its results.
-func guestVariables(env []string, machine qemu.Options) []string {
-	out := slices.DeleteFunc(slices.Clone(env), func(kv string) bool {
-		key, _, _ := strings.Cut(kv, "=")
-		switch key {
-		case "CAPSEM_BENCH_DIR", "CAPSEM_BENCH_WORKSPACE", "CAPSEM_BENCH_TEST", "CAPSEM_BENCH_HOST_CACHES":
-			return true
-		}
-		return !strings.HasPrefix(key, "CAPSEM_BENCH_") && !strings.HasPrefix(key, "CAPSEM_SNAPSHOTS_")
-	})
-	return append(out, "CAPSEM_BENCH_SANDBOX=qemu", "CAPSEM_BENCH_ACCEL="+string(machine.Accel),
-		"CAPSEM_BENCH_IMAGE="+machine.Image.Digest)
+func guestVariables(cfg VMConfig, machine qemu.Options) []string {
+	out := append(Handed(cfg.Env, Decides()...), cfg.Set...)
+	return append(out, catalogue.EnvSandbox+"=qemu", catalogue.EnvAccel+"="+string(machine.Accel),
+		catalogue.EnvImage+"="+machine.Image.Digest)
+}
+
+// checkDir refuses a directory to work in that the guest does not have.
+func (v *VM) checkDir(ctx context.Context) error {
+	dir := Lookup(v.cfg.Env, catalogue.EnvDir)
+	if dir == "" || v.cfg.Binary == "" {
+		return nil
+	}
+	line := "exec " + shell.Join("sh", "-c", `[ -d "$1" ] && [ -w "$1" ]`, "capsem-bench", dir)
+	status, err := v.Exec(ctx, remote.Command{Line: line})
+	if err == nil && status != 0 {
+		err = fmt.Errorf("%w: %s=%s: the VM has no such directory that can be written to", ErrDir, catalogue.EnvDir, dir)
+	}
+	return err
 }
 
 // Run runs the guest binary once.
@@ -203,7 +211,7 @@ func (v *VM) Run(ctx context.Context, args []string, stdout, stderr io.Writer) (
 // Exec runs a command in the guest.
 func (v *VM) Exec(ctx context.Context, cmd remote.Command) (int, error) {
 	status, err := v.client.Run(ctx, cmd)
-	if err != nil && ctx.Err() == nil {
+	if err != nil && ctx.Err() == nil && !errors.Is(err, syscall.EPIPE) { // which is of the reader of our output
 		err = v.explain(err)
 	}
 	return status, err
@@ -235,6 +243,12 @@ func (v *VM) Machine() *qemu.VM { return v.machine }
 
 // Services are the host's side.
 func (v *VM) Services() *Services { return v.services }
+
+// Fork copies the workspace as it is into dir, an empty directory, for a VM
+// whose From it is then. The guest goes on meanwhile.
+func (v *VM) Fork(ctx context.Context, dir string) (gateway.Forked, error) {
+	return v.services.Fork(ctx, dir)
+}
 
 // Dir is the directory that holds the workspace and its snapshots.
 func (v *VM) Dir() string { return v.dir.Path() }
@@ -285,6 +299,15 @@ func (v *VM) Close() error {
 // ReadClock compares the guest's clock with ours.
 func (v *VM) ReadClock(ctx context.Context) (record.ClockReading, error) {
 	return v.client.ReadClock(ctx)
+}
+
+// BootStages returns what the steps of the boot took.
+func (v *VM) BootStages() []record.BootStage {
+	var out []record.BootStage
+	for _, s := range v.machine.Stages().List() {
+		out = append(out, record.BootStage{Name: s.Name, TookNS: int64(s.Took)})
+	}
+	return out
 }
 
 // RoundTrip is the shortest of ten round trips of an empty request over vsock.

@@ -64,7 +64,7 @@ func TestVM(t *testing.T) {
 	assert.Equal(t, "capsem\n lo\n", out)
 	assert.Equal(t, 7, status)
 
-	// curl is told of no authority: it finds the session's in the system's bundle.
+	// curl gets no authority: it finds the session's in the system's bundle.
 	out, _ = inVM(ctx, t, v, "sh", "-c", "env | grep -E '^(SSL_CERT|CURL_)' ; cat /root/.curlrc")
 	assert.NotContains(t, out, "=")
 	out, status = inVM(ctx, t, v, "curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "https://www.google.com/")

@@ -9,7 +9,8 @@ import (
 	"testing"
 	"time"
 
-	trials "github.com/capsem/capsem-bench/internal/trial"
+	"github.com/capsem/capsem-bench/cmd/capsem-bench/internal/ab"
+	"github.com/capsem/capsem-bench/internal/record"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -18,13 +19,16 @@ import (
 // command again: nothing is left running, what was measured stays, and the
 // order of the whole is that of the plan.
 func TestABGoesOn(t *testing.T) {
+	t.Parallel()
 	tr := newTrial(t)
 	require.NoError(t, fakeBuild(filepath.Join(tr.dir, "fake")))
 	args := []string{"ab", "--base", "fake", "--cand", "fake", "--accept-unfit", "--out", "out", "--seed", "3"}
-	tr.env = append(tr.env, "FAKE_DELAY=2")
+	fit := filepath.Join(tr.dir, "fit.json")
+	require.NoError(t, os.WriteFile(fit, []byte(`{"machine": {"type": "machine", "time": 1800000000, "burn_ns": 31000000}}`), 0o600))
+	tr.env = append(tr.env, "FAKE_DELAY=2", "TEST_MACHINE="+fit)
 	tr.start(t, args...)
 	boots := func() []string {
-		names, err := filepath.Glob(filepath.Join(tr.dir, "out", "*", "boot-*.txt"))
+		names, err := filepath.Glob(filepath.Join(tr.dir, "out", "*", record.BootFiles))
 		require.NoError(t, err)
 		return names
 	}
@@ -36,6 +40,8 @@ func TestABGoesOn(t *testing.T) {
 	require.NoError(t, tr.cmd.Process.Signal(syscall.SIGINT))
 	assert.Equal(t, exitInterrupted, tr.wait(t))
 	assert.Contains(t, tr.stderr.String(), "interrupted.\nWhat was measured is in out; the same command with --out out goes on from there.")
+	assert.Contains(t, tr.stderr.String(), "base: fake\ncand: fake\n")
+	assert.Regexp(t, `(?m)^boot 1/12 (base|cand)$\n^boot 2/12 (base|cand)(, [0-9ms]+ left, at most [0-9ms]+)?$`, tr.stderr.String(), "a line a boot, in a pipe")
 	require.Len(t, boots(), 1)
 	first, err := os.ReadFile(boots()[0])
 	require.NoError(t, err)
@@ -63,10 +69,11 @@ func TestABGoesOn(t *testing.T) {
 }
 
 func TestProgressText(t *testing.T) {
-	p := trials.Progress{Planned: 12, Most: 32, OpenOps: -1, Boot: trials.Boot{Side: trials.Base}}
+	t.Parallel()
+	p := ab.Progress{Planned: 12, Most: 32, OpenOps: -1, Boot: ab.Boot{Side: ab.Base}}
 	assert.Equal(t, "boot 1/12 base", progressText(p))
-	p = trials.Progress{
-		Done: 12, Planned: 20, Most: 32, OpenOps: 15, Boot: trials.Boot{Side: trials.Cand},
+	p = ab.Progress{
+		Done: 12, Planned: 20, Most: 32, OpenOps: 15, Boot: ab.Boot{Side: ab.Cand},
 		Left: 98400 * time.Millisecond, Longest: 277 * time.Second,
 	}
 	line := progressText(p)

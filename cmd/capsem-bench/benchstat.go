@@ -11,6 +11,8 @@ import (
 	"runtime/debug"
 
 	"github.com/capsem/capsem-bench/compare"
+	"github.com/capsem/capsem-bench/internal/scratch"
+	"github.com/capsem/capsem-bench/internal/termtext"
 )
 
 const benchstatPath = "golang.org/x/perf/cmd/benchstat"
@@ -23,27 +25,31 @@ func (a *app) benchstat(ctx context.Context, args []string) error {
 	if err != nil {
 		return exit(exitUnfit, err)
 	}
-	old, new, err := a.loadSides(args)
+	base, cand, err := a.loadSides(args)
 	if err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "capsem-bench-")
+	dir, err := scratch.New(scratch.Temp(), "capsem-benchstat-")
 	if err != nil {
 		return exit(exitUnfit, err)
 	}
-	defer os.RemoveAll(dir)
+	defer dir.Close()
 	for _, side := range []struct {
 		label string
 		*compare.Side
-	}{{"old", old}, {"new", new}} {
-		path := filepath.Join(dir, side.label+".txt")
+	}{{"old", base}, {"new", cand}} {
+		path := filepath.Join(dir.Path(), side.label+".txt")
 		if err := writeJoined(path, side.Side); err != nil {
 			return exit(exitUnfit, err)
 		}
 		argv = append(argv, side.label+"="+path)
 	}
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	cmd.Stdout, cmd.Stderr = a.stdout, &shown{a.stderr}
+	// It prints configuration lines and units as they are in the texts.
+	tables, complaints := termtext.NewWriter(a.stdout), termtext.NewWriter(a.stderr)
+	defer complaints.Flush()
+	defer tables.Flush()
+	cmd.Stdout, cmd.Stderr = tables, complaints
 	if err := cmd.Run(); err != nil {
 		return exit(exitUnfit, fmt.Errorf("benchstat: %w", err))
 	}

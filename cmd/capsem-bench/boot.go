@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,23 +17,17 @@ import (
 	"github.com/capsem/capsem-bench/internal/atomicfile"
 	"github.com/capsem/capsem-bench/internal/catalogue"
 	"github.com/capsem/capsem-bench/internal/record"
+	"github.com/capsem/capsem-bench/internal/termtext"
+	"github.com/capsem/capsem-bench/sandbox"
 )
 
-// The files of a results directory. With several boots there is boot-01.txt
+// The files of a results directory. With several boots there is boot-001.txt
 // and so on in place of the one text.
 const (
 	textName    = "bench.txt"
 	jsonName    = "bench.json"
 	sessionName = "session.db"
 )
-
-// A runner runs the guest binary somewhere with the given arguments and hands
-// on what it prints as it comes. The status is the guest binary's own; err
-// says that it could not be run or did not end by itself. When ctx ends it
-// interrupts the guest binary and gives it time to say what it has.
-type runner interface {
-	Run(ctx context.Context, args []string, stdout, stderr io.Writer) (status int, err error)
-}
 
 // A measurement is one selection of operations, in one boot or several.
 type measurement struct {
@@ -67,7 +62,7 @@ func (m *measurement) keepIn(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return exit(exitUnfit, fmt.Errorf("results directory: %w; choose another with --out", err))
 	}
-	old, _ := filepath.Glob(filepath.Join(dir, "boot-*.txt"))
+	old, _ := filepath.Glob(filepath.Join(dir, record.BootFiles))
 	for _, name := range append(old, filepath.Join(dir, textName), filepath.Join(dir, jsonName), filepath.Join(dir, sessionName)) {
 		if _, err := os.Lstat(name); err == nil {
 			return usage("--out %s: it has %s already; choose a new directory", dir, filepath.Base(name))
@@ -83,7 +78,7 @@ func (m *measurement) keepIn(dir string) error {
 
 // boot runs the guest binary once and keeps its text. It reports whether the
 // next boot is worth trying.
-func (m *measurement) boot(ctx context.Context, r runner, name string, first *record.Boot) bool {
+func (m *measurement) boot(ctx context.Context, r sandbox.Sandbox, name string, first *record.Boot) bool {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	b := &booted{name: name, text: newTextFile(m.path(name), cancel)}
@@ -97,37 +92,41 @@ func (m *measurement) boot(ctx context.Context, r runner, name string, first *re
 		_, _ = b.text.Write(line)
 	}
 	clock := beginClock(ctx, r, b.text)
+	_, _ = io.WriteString(b.text, record.GuestLine)
 	head := b.text.Len()
-	limit := silence()
+	limit := silenceLimit()
 	silent := time.AfterFunc(limit, func() { cancel(&silentError{limit}) })
 	defer silent.Stop()
-	stdout := []io.Writer{b.text, &watch{p: m.p, took: m.took}, heard{silent, limit}}
+	longest := longestBoot(limit, m.categories, m.opt.count)
+	whole := time.AfterFunc(longest, func() { cancel(&endlessError{longest}) })
+	defer whole.Stop()
+	stdout := []io.Writer{b.text, &watch{p: m.p, took: m.took}, watchdogWriter{silent, limit}}
 	if m.opt.verbose {
-		stdout = append(stdout, &shown{w: m.a.stderr})
+		said := termtext.NewWriter(m.a.stderr)
+		defer said.Flush()
+		stdout = append(stdout, said)
 	}
 	complaints := tail{cancel: cancel}
-	args := []string{"-test.bench=" + pattern(m.categories), "-test.count=" + strconv.Itoa(m.opt.count), "-test.timeout=0"}
+	args := []string{"-test.bench=" + pattern(m.categories) + m.opt.leaf, "-test.count=" + strconv.Itoa(m.opt.count), "-test.timeout=0"}
 	b.status, b.err = r.Run(ctx, args, io.MultiWriter(stdout...), &complaints)
 	if b.err == nil {
 		clock.end(ctx)
 	}
 	b.complaints, b.said = complaints.String(), b.text.Len() > head
-	var mute *silentError
-	if err := context.Cause(ctx); errors.Is(err, errTooMuch) || errors.Is(err, errComplains) || errors.As(err, &mute) {
+	var silence *silentError
+	var endless *endlessError
+	if err := context.Cause(ctx); errors.Is(err, errTooMuch) || errors.Is(err, errComplains) || errors.As(err, &silence) || errors.As(err, &endless) {
 		b.err = explained(r, err)
 	}
 	m.p.step("", 0)
 	return b.err == nil && ctx.Err() == nil
 }
 
-// timeoutVariable is the guest's limit of one pass.
-const timeoutVariable = "CAPSEM_BENCH_TIMEOUT"
-
-// silence is how long a guest may print nothing. Its own watchdog ends a pass
+// silenceLimit is how long a guest may print nothing. Its own watchdog ends a pass
 // that hangs and takes up to 10 s for that; as much again as a pass may take is
 // for what it does before one. A guest that lets this pass does not work.
-func silence() time.Duration {
-	pass, err := time.ParseDuration(os.Getenv(timeoutVariable))
+func silenceLimit() time.Duration {
+	pass, err := time.ParseDuration(os.Getenv(catalogue.EnvTimeout))
 	if err != nil || pass <= 0 {
 		pass = 5 * time.Minute
 	}
@@ -137,24 +136,50 @@ func silence() time.Duration {
 type silentError struct{ limit time.Duration }
 
 func (e *silentError) Error() string {
-	return fmt.Sprintf("the guest printed nothing for %v and was ended; %s sets the limit of one pass", e.limit, timeoutVariable)
+	return fmt.Sprintf("the guest printed nothing for %v and was ended; %s sets the limit of one pass", e.limit, catalogue.EnvTimeout)
 }
 
-// heard is a writer beside the one that keeps the text: it starts the time of
-// silence anew.
-type heard struct {
+// manyOps is more than a category has whose operations are set by variables;
+// manyRounds is more than any run has.
+const (
+	manyOps    = 100
+	manyRounds = maxCount * manyOps
+)
+
+// longestBoot is how long a guest may take for everything, whatever it prints
+// meanwhile: as long as silence may last before each round of each operation,
+// and after the last.
+func longestBoot(silence time.Duration, categories []catalogue.Category, count int) time.Duration {
+	ops := len(catalogue.Select(catalogue.Ops(catalogue.Settings{}), categories...))
+	for _, c := range categories {
+		if c.Row().OnDemand {
+			ops += manyOps
+		}
+	}
+	return min(silence, math.MaxInt64/manyRounds) * time.Duration(min(ops*count+1, manyRounds))
+}
+
+type endlessError struct{ limit time.Duration }
+
+func (e *endlessError) Error() string {
+	return fmt.Sprintf("the guest did not come to an end within %v and was ended; %s sets the limit of one pass", e.limit, catalogue.EnvTimeout)
+}
+
+// A watchdogWriter stands beside the writer that keeps the text: it restarts the
+// timer of silence.
+type watchdogWriter struct {
 	timer *time.Timer
 	limit time.Duration
 }
 
-func (h heard) Write(b []byte) (int, error) {
+func (h watchdogWriter) Write(b []byte) (int, error) {
 	h.timer.Reset(h.limit)
 	return len(b), nil
 }
 
 // explained adds what a sandbox knows about a failure, such as the end of its
 // console, to the error of it.
-func explained(r runner, err error) error {
+func explained(r sandbox.Sandbox, err error) error {
 	if e, ok := r.(interface{ Explain(error) error }); ok {
 		return e.Explain(err)
 	}
@@ -231,7 +256,7 @@ func (m *measurement) verdict(ctx context.Context, rep *convert.Report) error {
 	status, complaints := 0, ""
 	for _, b := range m.boots {
 		if b.err != nil {
-			return exit(exitUnfit, withTail(b.err, b.complaints))
+			return unfit(ctx, withTail(b.err, b.complaints))
 		}
 		if b.status != 0 && status == 0 {
 			status, complaints = b.status, b.complaints
@@ -306,10 +331,8 @@ func unfit(ctx context.Context, err error) error {
 		return &exitError{exitInterrupted, errors.New("interrupted")}
 	case errors.As(err, &own):
 		return err
-	}
-	var given *exitError
-	if errors.As(err, &given) {
-		return err
+	case errors.Is(err, sandbox.ErrDir):
+		return exit(exitUsage, err)
 	}
 	return exit(exitUnfit, err)
 }

@@ -4,7 +4,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/capsem/capsem-bench/internal/boottest"
+	"github.com/capsem/capsem-bench/compare/boottest"
 	"github.com/capsem/capsem-bench/internal/record"
 	"github.com/rogpeppe/go-internal/testscript"
 )

@@ -40,7 +40,7 @@ func faultyOrigin(t *testing.T) string {
 	require.NoError(t, err)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	go func() { _ = origin.ServePlain(t.Context(), ln) }()
+	go func() { _ = origin.Serve(t.Context(), ln) }()
 	return "http://" + ln.Addr().String()
 }
 
@@ -75,6 +75,7 @@ func diesMidCall(c net.Conn) {
 
 // Whatever is broken says so, and everything else is measured.
 func TestEverythingBroken(t *testing.T) {
+	t.Parallel()
 	proxy := listen(t, "tcp", "127.0.0.1:0", resets)
 	socket := filepath.Join(t.TempDir(), "gateway")
 	listen(t, "unix", socket, diesMidCall)
@@ -111,10 +112,11 @@ func TestEverythingBroken(t *testing.T) {
 
 // An origin's answer that is no success is no figure either.
 func TestOriginFaults(t *testing.T) {
+	t.Parallel()
 	origin := faultyOrigin(t)
 	for path, reason := range map[string]string{
 		"/fault/500":   `(status|HTTP) 500`,
-		"/fault/reset": `reset|EOF`,
+		"/fault/reset": `reset|EOF|connection closed`,
 	} {
 		for _, args := range [][]string{{"throughput", origin + path}, {"http", origin + path, "4", "2"}} {
 			tr := newTrial(t)
@@ -145,6 +147,7 @@ func smallDisk(t *testing.T, free int64) string {
 // A disk that fills up while the text is being written costs the file, not
 // the measurement.
 func TestResultsOnFullDisk(t *testing.T) {
+	t.Parallel()
 	dir := smallDisk(t, 8<<10)
 	tr := newTrial(t, "CAPSEM_BENCH_DIR="+t.TempDir())
 	tr.program(t, "codex", "echo 1.0")
@@ -163,6 +166,7 @@ func TestResultsOnFullDisk(t *testing.T) {
 
 // With no room for the workspace the disk fails and the rest is measured.
 func TestWorkspaceOnFullDisk(t *testing.T) {
+	t.Parallel()
 	dir := smallDisk(t, 2<<20)
 	tr := newTrial(t)
 	tr.program(t, "codex", "echo 1.0")

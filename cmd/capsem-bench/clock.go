@@ -13,12 +13,16 @@ type clocked interface {
 	ReadClock(ctx context.Context) (record.ClockReading, error)
 }
 
+// A staged sandbox knows what the steps of its boot took.
+type staged interface{ BootStages() []record.BootStage }
+
 // clockLimit is how long a reading may take. What it takes is 20 round trips
 // of 1 ms, and on a busy machine one of several seconds; without one, calls of
 // the guest cannot be found in the host's database, which is no reason to fail.
 const clockLimit = 30 * time.Second
 
-// clockRoom is the length of a clock line with two readings of any numbers.
+// clockRoom is the length of a clock line with two readings of any numbers,
+// without stages.
 const clockRoom = 400
 
 // A clockLine is the line of a text that compares the guest's clock with ours.
@@ -28,6 +32,7 @@ type clockLine struct {
 	of   clocked
 	text *textFile
 	at   int64
+	room int // bytes of the line
 	rec  record.Clock
 }
 
@@ -37,7 +42,12 @@ func beginClock(ctx context.Context, sandbox any, text *textFile) *clockLine {
 	if !ok {
 		return nil
 	}
-	c := &clockLine{of: of, text: text, at: text.Len(), rec: record.Clock{Type: record.TypeClock}}
+	c := &clockLine{of: of, text: text, at: text.Len(), rec: record.Clock{Type: record.TypeClock}, room: clockRoom}
+	if s, ok := sandbox.(staged); ok {
+		c.rec.Stages = s.BootStages()
+		stages, _ := record.Append(nil, c.rec) // a few names and numbers are always a line
+		c.room += len(stages)
+	}
 	c.read(ctx)
 	_, _ = text.Write(c.line())
 	return c
@@ -65,5 +75,5 @@ func (c *clockLine) read(ctx context.Context) bool {
 func (c *clockLine) line() []byte {
 	line, _ := record.Append(nil, c.rec) // a few numbers are always a line
 	line = bytes.TrimSuffix(line, []byte("\n"))
-	return append(append(line, bytes.Repeat([]byte(" "), clockRoom-1-len(line))...), '\n')
+	return append(append(line, bytes.Repeat([]byte(" "), c.room-1-len(line))...), '\n')
 }

@@ -33,6 +33,7 @@ func (w *wrongClock) ReadClock(context.Context) (record.ClockReading, error) {
 // The line is completed in its place: in the file, and in memory where the
 // file could not take it.
 func TestClockLineIsCompleted(t *testing.T) {
+	t.Parallel()
 	const said = "what the guest says\n"
 	for name, file := range map[string]string{"file": filepath.Join(t.TempDir(), "bench.txt"), "memory": "", "full disk": "/dev/full"} {
 		t.Run(name, func(t *testing.T) {
@@ -69,6 +70,7 @@ func TestClockLineIsCompleted(t *testing.T) {
 // A guest that cannot be asked gets a line without readings, so that it has
 // no place for one of its own.
 func TestClockLineWithoutReadings(t *testing.T) {
+	t.Parallel()
 	text := newTextFile("", func(error) {})
 	beginClock(t.Context(), &wrongClock{}, text).end(t.Context())
 	rep, err := convert.Read(text.Reader(), "text")
@@ -77,4 +79,27 @@ func TestClockLineWithoutReadings(t *testing.T) {
 	assert.Empty(t, rep.Clock.Readings)
 	assert.Nil(t, beginClock(t.Context(), here{}, text))
 	beginClock(t.Context(), here{}, text).end(t.Context())
+}
+
+// stagedClock is a guest that also says what its boot took.
+type stagedClock struct{ wrongClock }
+
+func (*stagedClock) BootStages() []record.BootStage {
+	return []record.BootStage{{Name: "kernel", TookNS: math.MaxInt64}, {Name: "ssh", TookNS: 7}}
+}
+
+func TestClockLineHasTheStagesOfTheBoot(t *testing.T) {
+	t.Parallel()
+	text := newTextFile("", func(error) {})
+	guest := &stagedClock{wrongClock{[]int64{math.MinInt64, math.MaxInt64}}}
+	c := beginClock(t.Context(), guest, text)
+	_, _ = io.WriteString(text, record.GuestLine)
+	c.end(t.Context())
+	rep, err := convert.Read(text.Reader(), "text")
+	require.NoError(t, err)
+	require.NotNil(t, rep.Clock)
+	assert.Len(t, rep.Clock.Readings, 2)
+	require.Len(t, rep.Clock.Stages, 2)
+	assert.Equal(t, "kernel", rep.Clock.Stages[0].Name)
+	assert.Equal(t, int64(7), rep.Clock.Stages[1].TookNS)
 }

@@ -38,6 +38,7 @@ func measureByCommand(t *testing.T, tr *trial, args ...string) {
 // The real guest binary in a directory of this machine; what was copied there
 // is gone afterwards.
 func TestCommandDirectory(t *testing.T) {
+	t.Parallel()
 	tr := newTrial(t)
 	dir := t.TempDir()
 	measureByCommand(t, tr, "--exec", "sh -c {}", "--copy", "cp {src} {dst}", "--guest-dir", dir)
@@ -57,6 +58,7 @@ func entries(t *testing.T, dir string) (names []string) {
 // The real guest binary in a container: a user, process and mount namespace
 // with a /tmp that this machine does not see.
 func TestCommandContainer(t *testing.T) {
+	t.Parallel()
 	for _, program := range []string{"unshare", "nsenter"} {
 		if _, err := exec.LookPath(program); err != nil {
 			t.Skip("no " + program + "; install util-linux")

@@ -4,12 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/capsem/capsem-bench/cmd/capsem-bench/internal/ab"
 	"github.com/capsem/capsem-bench/compare"
+	"github.com/capsem/capsem-bench/internal/termtext"
 	"github.com/spf13/cobra"
 )
 
@@ -17,11 +18,14 @@ import (
 type compareOptions struct {
 	format, policy   string
 	looks            []int
-	vary             []string
+	vary, ops        []string
 	all              bool
 	force, benchstat bool
 	noMore, unfit    bool
 	margin           float64
+	// Commands for what to do next, and what was measured again; "" is unknown.
+	trial, resume, mended string
+	repeats               []ab.Repeat
 }
 
 // formats are the values of --format.
@@ -75,9 +79,16 @@ func (o *compareOptions) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&o.format, "format", "text", "`text`, markdown, json or csv")
 	f.BoolVar(&o.all, "all", false, "show every metric, also those that are not compared")
+	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formats(), cobra.ShellCompDirectiveNoFileComp))
+	o.policyFlags(cmd)
+}
+
+// policyFlags are those by which boots are judged, whatever is printed.
+func (o *compareOptions) policyFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
 	f.StringVar(&o.policy, "policy", "", "budgets, mutes and required operations from `FILE`, a gate.toml")
 	f.StringSliceVar(&o.vary, "vary", nil, "what differs on purpose: "+strings.Join(compare.Varying(), ", "))
-	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formats(), cobra.ShellCompDirectiveNoFileComp))
+	f.StringSliceVar(&o.ops, "ops", nil, "only operations that match a `PATTERN`, such as 'snapshot/*'")
 	_ = cmd.RegisterFlagCompletionFunc("vary", cobra.FixedCompletions(compare.Varying(), cobra.ShellCompDirectiveNoFileComp))
 }
 
@@ -91,9 +102,6 @@ func (a *app) judge(opt *compareOptions, args []string) (*compare.Comparison, er
 			return nil, usage("--vary %s: want some of %s", v, strings.Join(compare.Varying(), ", "))
 		}
 	}
-	// A comparison lasts a moment: below this size nothing needs collecting.
-	debug.SetGCPercent(-1)
-	debug.SetMemoryLimit(1 << 30)
 	policy, err := a.readPolicy(opt.policy)
 	if err != nil {
 		return nil, exit(exitUsage, err)
@@ -101,13 +109,13 @@ func (a *app) judge(opt *compareOptions, args []string) (*compare.Comparison, er
 	if opt.margin > 0 {
 		policy.Margin = opt.margin
 	}
-	old, new, err := a.loadSides(args)
+	base, cand, err := a.loadSides(args)
 	if err != nil {
 		return nil, err
 	}
-	rule := compare.DefaultRule()
+	plan := compare.DefaultPlan()
 	if len(opt.looks) > 0 {
-		if rule, err = compare.RuleOf(opt.looks); err != nil {
+		if plan, err = compare.PlanOf(opt.looks); err != nil {
 			return nil, usage("--looks: %w", err)
 		}
 	}
@@ -115,14 +123,18 @@ func (a *app) judge(opt *compareOptions, args []string) (*compare.Comparison, er
 	if opt.unfit {
 		vary = append(slices.Clone(vary), "machine")
 	}
-	c, err := compare.Judge(old, new, compare.Options{
-		Rule: rule, Policy: policy, Vary: vary, Force: opt.force, NoMore: opt.noMore, Now: time.Now(),
+	c, err := compare.Judge(base, cand, compare.Options{
+		Plan: plan, Policy: policy, Vary: vary, Ops: opt.ops, Force: opt.force, NoMore: opt.noMore, Now: time.Now(),
+		Trial: opt.trial, Resume: opt.resume, Mended: opt.mended, Repeats: opt.repeats,
 	})
 	if err != nil {
 		return nil, exit(exitUsage, err)
 	}
+	if len(opt.ops) > 0 && len(c.Findings) == 0 {
+		return nil, usage("--ops %s: no operation of these boots matches", strings.Join(opt.ops, ","))
+	}
 	for _, n := range c.Notes {
-		fmt.Fprintln(a.stderr, "note:", clean(n))
+		fmt.Fprintln(a.stderr, "note:", termtext.Block(n))
 	}
 	return c, nil
 }
@@ -177,9 +189,11 @@ func texts(ds []compare.Difference) string {
 func (a *app) write(opt *compareOptions, c *compare.Comparison, d *compare.Decision) error {
 	var buf bytes.Buffer
 	var err error
+	print := a.output
 	switch opt.format {
 	case "text":
-		out := newTerm(a.stdout)
+		print = a.show
+		out := a.out()
 		err = compare.WriteText(&buf, c, d, compare.TextOptions{Width: out.width(), Color: out.color, All: opt.all})
 	case "markdown":
 		err = compare.WriteMarkdown(&buf, c, d, opt.all)
@@ -188,5 +202,5 @@ func (a *app) write(opt *compareOptions, c *compare.Comparison, d *compare.Decis
 	case "csv":
 		err = compare.WriteCSV(&buf, c)
 	}
-	return errors.Join(exit(exitUnfit, err), a.output(buf.String()))
+	return errors.Join(exit(exitUnfit, err), print(buf.String()))
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -8,56 +9,79 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/capsem/capsem-bench/cmd/capsem-bench/internal/userfile"
 	"github.com/capsem/capsem-bench/convert"
 	"github.com/capsem/capsem-bench/internal/atomicfile"
+	"github.com/capsem/capsem-bench/internal/termtext"
 	"github.com/spf13/cobra"
 )
 
 // convertCommand turns benchmark text into JSON and tables.
 func (a *app) convertCommand() *cobra.Command {
-	opt := new(measureOptions)
+	opt, format := new(measureOptions), ""
 	cmd := &cobra.Command{
-		Use:   "convert [FILE...|-]",
+		Use:   "convert [FILE...|DIR|-]",
 		Short: "Turn benchmark text into JSON and tables",
 		Long: `convert reads the benchmark text of the guest binary, plain, from -test.v or
 from -test.v=test2json, and writes one JSON document to standard output and
 tables to standard error. Several files are the boots of one measurement: the
-figures are medians over all their rounds. Without a file, or with -, it reads
-standard input.
+figures are medians over all their rounds. Of a directory it reads the run in
+it. Without a file, or with -, it reads standard input.
+
+With --format csv, markdown or json-flat, standard output gets one row for each
+value in place of the document: op, unit, value, round and boot.
 
 Exit status 1 says that the text is of a run that failed or did not come to
 its end; the document is complete all the same and names what is missing.`,
 		Example: `  capsem-bench convert results/today/bench.txt > bench.json
   capsem-bench convert results/today/boot-*.txt --json boots.json
   ./capsem-bench.test -test.bench=Disk | capsem-bench convert`,
-		RunE: func(_ *cobra.Command, args []string) error { return a.convert(opt, args) },
+		RunE: func(_ *cobra.Command, args []string) error {
+			if format == jsonFormat {
+				return a.convert(opt, args)
+			}
+			return a.convertFlat(format, args)
+		},
 	}
 	f := cmd.Flags()
+	f.StringVar(&format, "format", jsonFormat, "`json`, csv, markdown or json-flat")
+	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(convertFormats(), cobra.ShellCompDirectiveNoFileComp))
 	f.StringVar(&opt.json, "json", "", "write the JSON document to `FILE` too")
 	f.BoolVarP(&opt.quiet, "quiet", "q", false, "no tables")
 	return cmd
 }
 
 func (a *app) convert(opt *measureOptions, names []string) error {
-	in, err := a.open(names)
+	in, err := a.openRuns(names)
 	if err != nil {
 		return exit(exitUsage, err)
 	}
 	defer in.Close()
+	if err := opt.replaceable(in.infos()...); err != nil {
+		return err
+	}
 	rep, err := convert.ReadAll(in.sources()...)
 	if err != nil {
 		return exit(exitUsage, err)
 	}
-	if len(rep.Ops) == 0 {
+	if len(rep.Ops) == 0 && len(rep.Failures) == 0 {
 		return usage("%s: no benchmark text; want what capsem-bench.test prints, or use 'capsem-bench import' for JSON", in.name())
 	}
 	if err := a.present(opt, rep); err != nil {
 		return err
 	}
+	return ended(rep, in.name())
+}
+
+// ended is the error of a run that failed or did not come to its end.
+func ended(rep *convert.Report, name string) error {
 	if rep.Run != nil && !rep.Complete() {
-		return exit(exitFailed, fmt.Errorf("%s: the run did not come to its end", in.name()))
+		return exit(exitFailed, fmt.Errorf("%s: the run did not come to its end", name))
 	}
-	return exit(exitFailed, unmeasured(rep))
+	if err := unmeasured(rep); err != nil || len(rep.Failures) == 0 {
+		return exit(exitFailed, err)
+	}
+	return exit(exitFailed, errors.New("the run failed: "+termtext.Cell(rep.Failures[0].String())))
 }
 
 // importCommand turns Capsem JSON into benchmark text.
@@ -67,27 +91,31 @@ func (a *app) importCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import FILE...|-",
 		Short: "Turn Capsem JSON of any known shape into benchmark text",
-		Long: `import reads the JSON documents of Capsem's benchmark and of capsem-bench, of
-every shape with schema version 0.3.0, and writes benchmark text to standard
-output, which benchstat reads. What a document says beyond the six categories is
-listed on standard error.`,
+		Long: `import reads the result files of Capsem: those of its benchmark, of capsem-bench,
+of the life of a VM, forks, parallel VMs, load of proxy, MCP and DNS, the protocol
+lab, route latency and the database writer, and the runs of a SQLite store
+capsem.bench.v1. It writes benchmark text to standard output, which benchstat
+reads. What it does not know is left out and listed on standard error.`,
 		Example: `  capsem-bench import data_1.5.1.json > old.txt
   capsem-bench import --out history data_*.json
   curl -s https://example.com/bench.json | capsem-bench import - > new.txt`,
 		Args: minArgs(1, "at least one file, or - for standard input"),
-		RunE: func(_ *cobra.Command, args []string) error { return a.importFiles(args, out, quiet) },
+		RunE: func(cmd *cobra.Command, args []string) error { return a.importFiles(cmd.Context(), args, out, quiet) },
 	}
 	cmd.Flags().StringVar(&out, "out", "", "write one text file per document into `DIR` instead")
 	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "do not list what was left out")
 	return cmd
 }
 
-func (a *app) importFiles(names []string, out string, quiet bool) error {
+func (a *app) importFiles(ctx context.Context, names []string, out string, quiet bool) error {
 	in, err := a.open(names)
 	if err != nil {
 		return exit(exitUsage, err)
 	}
 	defer in.Close()
+	if in, err = in.withStores(ctx); err != nil {
+		return exit(exitUsage, err)
+	}
 	texts := make([]strings.Builder, len(in))
 	for i, f := range in { // all of them before the first is written
 		notes, err := convert.Import(&texts[i], f, f.name)
@@ -96,7 +124,7 @@ func (a *app) importFiles(names []string, out string, quiet bool) error {
 		}
 		for _, n := range notes {
 			if !quiet {
-				fmt.Fprintf(a.stderr, "%s: %s\n", f.name, clean(n))
+				fmt.Fprintf(a.stderr, "%s: %s\n", f.name, termtext.Block(n))
 			}
 		}
 	}
@@ -108,23 +136,28 @@ func (a *app) importFiles(names []string, out string, quiet bool) error {
 		}
 		return nil
 	}
-	return exit(exitUnfit, writeTexts(out, in, texts))
+	return writeTexts(out, in, texts)
 }
 
 // writeTexts writes each text into a file called as its source.
 func writeTexts(dir string, in inputs, texts []strings.Builder) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
+		return exit(exitUnfit, err)
 	}
 	seen := make(map[string]string)
-	for i, f := range in {
-		base := strings.TrimSuffix(filepath.Base(f.name), filepath.Ext(f.name)) + ".txt"
-		if other, ok := seen[base]; ok {
-			return fmt.Errorf("%s and %s would both become %s; import them into different directories", other, f.name, filepath.Join(dir, base))
+	for _, f := range in { // all of them before the first is written
+		name := filepath.Join(dir, f.textName())
+		if other, ok := seen[name]; ok {
+			return exit(exitUnfit, fmt.Errorf("%s and %s would both become %s; import them into different directories", other, f.name, name))
 		}
-		seen[base] = f.name
-		if err := atomicfile.Write(filepath.Join(dir, base), []byte(texts[i].String())); err != nil {
-			return err
+		seen[name] = f.name
+		if err := userfile.Replaceable(name, userfile.ImportedText(), in.infos()...); err != nil {
+			return usage("--out %s: %w", dir, err)
+		}
+	}
+	for i, f := range in {
+		if err := atomicfile.Write(filepath.Join(dir, f.textName()), []byte(texts[i].String())); err != nil {
+			return exit(exitUnfit, err)
 		}
 	}
 	return nil
@@ -144,18 +177,16 @@ func (a *app) open(names []string) (in inputs, err error) {
 	if len(names) == 0 {
 		names = []string{"-"}
 	}
+	names, err = filesOf(names)
+	if err != nil {
+		return nil, err
+	}
 	for _, name := range names {
 		if name == "-" {
 			in = append(in, input{"standard input", a.stdin, func() error { return nil }})
 			continue
 		}
-		f, err := os.Open(name)
-		if err == nil {
-			var info os.FileInfo
-			if info, err = f.Stat(); err == nil && info.IsDir() {
-				err = fmt.Errorf("%s is a directory; want a file in it", name)
-			}
-		}
+		f, err := userfile.Open(name)
 		if err != nil {
 			in.Close()
 			return nil, err
@@ -165,9 +196,42 @@ func (a *app) open(names []string) (in inputs, err error) {
 	return in, nil
 }
 
+// filesOf puts the texts of a run in the place of its directory.
+func filesOf(names []string) (out []string, err error) {
+	for _, name := range names {
+		if info, err := os.Stat(name); err != nil || !info.IsDir() {
+			out = append(out, name)
+			continue
+		}
+		files, err := bootFiles(name)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, files...)
+	}
+	return out, nil
+}
+
 func (in inputs) sources() (out []convert.Source) {
 	for _, f := range in {
 		out = append(out, convert.Source{Name: f.name, Reader: f.Reader})
+	}
+	return out
+}
+
+// textName is the file that import makes of an input.
+func (f input) textName() string {
+	return strings.TrimSuffix(filepath.Base(f.name), filepath.Ext(f.name)) + ".txt"
+}
+
+// infos are what is read, to be known again under another name.
+func (in inputs) infos() (out []os.FileInfo) {
+	for _, f := range in {
+		if file, ok := f.Reader.(*os.File); ok {
+			if info, err := file.Stat(); err == nil {
+				out = append(out, info)
+			}
+		}
 	}
 	return out
 }

@@ -1,13 +1,11 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
 	"strings"
 
-	"github.com/capsem/capsem-bench/internal/fit"
-	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/capsem/capsem-bench/cmd/capsem-bench/internal/hostcheck"
+	"github.com/capsem/capsem-bench/internal/termtext"
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 )
@@ -27,23 +25,19 @@ free disk, KVM and caches, and runs a fixed burn-in loop that must repeat within
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p := newProgress(a.term, false)
 			p.step("burn-in loop", 0)
-			r := a.examine(cmd.Context(), fit.Options{Dir: dir})
+			r := a.examine(cmd.Context(), hostcheck.Options{Dir: dir})
 			p.Close()
 			if cmd.Context().Err() != nil {
 				return unfit(cmd.Context(), cmd.Context().Err())
 			}
-			write := writeChecks
-			if asJSON {
-				write = writeChecksJSON
-			}
-			if err := write(a.stdout, r, a.term.width()); err != nil {
-				return exit(exitUnfit, err)
+			if err := a.showChecks(r, asJSON); err != nil {
+				return err
 			}
 			switch {
 			case r.Fit():
 				return nil
 			case accept:
-				fmt.Fprintln(a.stderr, "capsem-bench: this machine is unfit, and accepted:", clean(strings.Join(r.Machine.Unfit, "; ")))
+				fmt.Fprintln(a.stderr, "capsem-bench: this machine is unfit, and accepted:", termtext.Block(strings.Join(r.Machine.Unfit, "; ")))
 				return nil
 			}
 			return exit(exitUnfit, fmt.Errorf("this machine is unfit to measure on: %s", strings.Join(r.Machine.Unfit, "; ")))
@@ -56,37 +50,32 @@ free disk, KVM and caches, and runs a fixed burn-in loop that must repeat within
 	return cmd
 }
 
-// writeChecks prints the table, and below it what to do.
-func writeChecks(w io.Writer, r *fit.Report, width int) error {
-	t := table.NewWriter()
-	t.SetStyle(table.StyleLight)
-	t.Style().Format.Header = text.FormatDefault
-	t.AppendHeader(table.Row{"check", "state", "value"})
-	t.SetColumnConfigs([]table.ColumnConfig{{Number: 3, WidthMax: max(20, width-32), WidthMaxEnforcer: text.WrapSoft}})
+// showChecks prints a report as a table or, with the verdict on top, as JSON.
+func (a *app) showChecks(r *hostcheck.Report, asJSON bool) error {
+	if !asJSON {
+		return a.show(checksTable(r, a.term.width()))
+	}
+	return a.outputJSON(struct {
+		Fit    bool     `json:"fit"`
+		Unfit  []string `json:"unfit"`
+		Doubts []string `json:"doubts"`
+		*hostcheck.Report
+	}{r.Fit(), orEmpty(r.Machine.Unfit), orEmpty(r.Machine.Doubts), r})
+}
+
+// checksTable is the table, and below it what to do.
+func checksTable(r *hostcheck.Report, width int) string {
+	var checks [][3]string
 	var b strings.Builder
 	for _, c := range r.Checks {
-		t.AppendRow(table.Row{c.Name, string(c.State), clean(c.Value)})
+		checks = append(checks, [3]string{c.Name, string(c.State), termtext.Block(c.Value)})
 		if c.Advice != "" {
-			for l := range strings.SplitSeq(text.WrapSoft(c.Name+": "+clean(c.Advice), width-1), "\n") {
+			for l := range strings.SplitSeq(text.WrapSoft(c.Name+": "+termtext.Block(c.Advice), width-1), "\n") {
 				b.WriteString(strings.TrimRight(l, " ") + "\n")
 			}
 		}
 	}
-	_, err := fmt.Fprintf(w, "%s\n%s", t.Render(), b.String())
-	return err
-}
-
-// writeChecksJSON prints the report with the verdict on top.
-func writeChecksJSON(w io.Writer, r *fit.Report, _ int) error {
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	return enc.Encode(struct {
-		Fit    bool     `json:"fit"`
-		Unfit  []string `json:"unfit"`
-		Doubts []string `json:"doubts"`
-		*fit.Report
-	}{r.Fit(), orEmpty(r.Machine.Unfit), orEmpty(r.Machine.Doubts), r})
+	return statesTable(checks, width) + "\n" + b.String()
 }
 
 func orEmpty(s []string) []string {

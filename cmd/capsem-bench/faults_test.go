@@ -30,7 +30,7 @@ type trial struct {
 }
 
 // marker is in the environment of every process of a trial.
-const marker = "CAPSEM_BENCH_TRIAL="
+const marker = "CB_TRIAL="
 
 func newTrial(t *testing.T, env ...string) *trial {
 	t.Helper()
@@ -125,6 +125,7 @@ type opStatus struct {
 // document is standard output, which follows the schema whatever happened.
 func (tr *trial) document(t *testing.T) (doc document) {
 	t.Helper()
+	require.NotEmpty(t, tr.stdout.String(), "no document; standard error:\n%s", tr.stderr.String())
 	checkDocument(t, tr.stdout.Bytes())
 	require.NoError(t, json.Unmarshal(tr.stdout.Bytes(), &doc), "%s\n%s", tr.stdout.String(), tr.stderr.String())
 	return doc
@@ -153,6 +154,7 @@ func start(op string) string { return `"type":"start","op":"` + op + `"` }
 // A signal in any category ends the command with what there is: a document
 // that names what is missing, status 130, and nothing left behind.
 func TestInterrupt(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		categories, seen, id string
 		signal               syscall.Signal
@@ -188,6 +190,7 @@ func TestInterrupt(t *testing.T) {
 
 // An interrupt before anything was measured leaves nothing at all.
 func TestInterruptBeforeStart(t *testing.T) {
+	t.Parallel()
 	tr := newTrial(t)
 	tr.env = append(tr.env, "CAPSEM_BENCH_TEST="+tr.program(t, "guest", "echo ready >&2; trap 'exit 130' INT; while :; do sleep 0.05; done"))
 	tr.start(t, "run", "startup")
@@ -198,9 +201,10 @@ func TestInterruptBeforeStart(t *testing.T) {
 	assert.Empty(t, tr.results(t))
 }
 
-// A reader that goes away costs the document on standard output and nothing
-// else.
+// A reader that goes away, as head does, costs the document on standard output
+// and nothing else.
 func TestStandardOutputClosed(t *testing.T) {
+	t.Parallel()
 	tr := newTrial(t)
 	r, w, err := os.Pipe()
 	require.NoError(t, err)
@@ -210,8 +214,8 @@ func TestStandardOutputClosed(t *testing.T) {
 	tr.cmd.Env, tr.cmd.Dir, tr.cmd.Stdout, tr.cmd.Stderr = tr.env, tr.dir, w, &tr.stderr
 	require.NoError(t, tr.cmd.Start())
 	require.NoError(t, w.Close())
-	assert.Equal(t, exitUnfit, tr.wait(t))
-	assert.Contains(t, tr.stderr.String(), "capsem-bench: standard output was closed before everything was written\n")
+	assert.Equal(t, exitOK, tr.wait(t))
+	assert.NotContains(t, tr.stderr.String(), "capsem-bench: ")
 	assert.Contains(t, tr.stderr.String(), "CLI Cold Start Latency")
 	assert.Equal(t, []string{jsonName, textName, sessionName}, tr.results(t))
 }

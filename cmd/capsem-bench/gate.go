@@ -1,12 +1,20 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 
+	"github.com/capsem/capsem-bench/cmd/capsem-bench/internal/ab"
 	"github.com/capsem/capsem-bench/compare"
+	"github.com/capsem/capsem-bench/internal/termtext"
 	"github.com/spf13/cobra"
 )
 
@@ -17,7 +25,7 @@ const policyName = "gate.toml"
 func (a *app) gateCommand() *cobra.Command {
 	opt := new(compareOptions)
 	cmd := &cobra.Command{
-		Use:   "gate OLD NEW",
+		Use:   "gate OLD NEW | gate TRIAL",
 		Short: "Say whether a build may ship: compare, as an exit status",
 		Long: `gate compares as 'capsem-bench compare' does and decides. Its exit status:
 
@@ -31,15 +39,19 @@ func (a *app) gateCommand() *cobra.Command {
 Of 5 to 7 boots a side with --no-more the answer says what they could have
 shown. It is 3 where even half as much again would likely have gone unseen.
 
-Only boots that alternated convict; 'capsem-bench ab' measures such boots. A
-stored baseline may make an operation suspect, and no more.
+Only boots that alternated can block; 'capsem-bench ab' measures such boots. Of a
+stored baseline the answer names what to measure again, and no more.
+
+TRIAL is the directory of an 'ab', as is the parent of OLD and NEW where they are
+its base and cand: its looks, margin and policy are taken, so the answer is ab's.
 
 Budgets, mutes and required operations come from gate.toml in the current
 directory, or from --policy.`,
 		Example: `  capsem-bench gate results/ab/base results/ab/cand
+  capsem-bench gate results/ab
   capsem-bench gate --format markdown baseline results/today >> "$GITHUB_STEP_SUMMARY"
   capsem-bench gate promote baseline results/boots`,
-		Args: twoSides,
+		Args: sidesOrTrial,
 		RunE: func(_ *cobra.Command, args []string) error { return a.gate(opt, args) },
 	}
 	opt.flags(cmd)
@@ -52,14 +64,22 @@ directory, or from --policy.`,
 	return cmd
 }
 
+func (o *compareOptions) checkMargin() error {
+	if !(o.margin >= 0 && o.margin < 1) { // also what is no number
+		return usage("--margin %g: want a ratio between 0 and 1, such as 0.02 for 2 %%", o.margin)
+	}
+	return nil
+}
+
 func (a *app) gate(opt *compareOptions, args []string) error {
-	if opt.margin < 0 || opt.margin >= 1 {
-		return usage("--margin %g: want a ratio between 0 and 1, such as 0.02 for 2 %%", opt.margin)
+	if err := opt.checkMargin(); err != nil {
+		return err
 	}
-	if _, err := os.Stat(policyName); opt.policy == "" && err == nil {
-		opt.policy = policyName
+	sides, err := opt.takeTrial(args)
+	if err != nil {
+		return exit(exitUsage, err)
 	}
-	c, err := a.judge(opt, args)
+	c, err := a.judge(opt, sides)
 	if err != nil {
 		return err
 	}
@@ -70,17 +90,90 @@ func (a *app) gate(opt *compareOptions, args []string) error {
 	return a.decided(d, opt.format == "text")
 }
 
+func sidesOrTrial(cmd *cobra.Command, args []string) error {
+	if len(args) == 1 {
+		return nil
+	}
+	return twoSides(cmd, args)
+}
+
+// takeTrial returns the sides. Of a trial of 'ab' it takes what the verdict
+// depends on, where no flag says otherwise.
+func (o *compareOptions) takeTrial(args []string) ([]string, error) {
+	dir := args[0]
+	if len(args) == 2 {
+		dir = filepath.Dir(filepath.Clean(args[0]))
+		if filepath.Clean(args[0]) != filepath.Join(dir, ab.Base) || filepath.Clean(args[1]) != filepath.Join(dir, ab.Cand) {
+			dir = ""
+		}
+	}
+	var plan *ab.Plan
+	if dir != "" {
+		var err error
+		switch plan, err = ab.ReadPlan(dir); {
+		case errors.Is(err, fs.ErrNotExist) && len(args) == 1:
+			return nil, fmt.Errorf("%s: no plan.json in it; want the directory of an 'ab', or OLD and NEW", dir)
+		case err != nil && !errors.Is(err, fs.ErrNotExist):
+			return nil, err
+		case err != nil:
+			plan = nil
+		}
+	}
+	if plan == nil {
+		if _, err := os.Stat(policyName); o.policy == "" && err == nil {
+			o.policy = policyName
+		}
+		return args, nil
+	}
+	if err := o.ofTrial(plan, dir); err != nil {
+		return nil, err
+	}
+	by := plan.Judging
+	if len(o.looks) == 0 {
+		o.looks = plan.Looks
+	}
+	if o.margin == 0 {
+		o.margin = by.Margin
+	}
+	if len(o.ops) == 0 {
+		o.ops = by.Ops
+	}
+	if o.policy == "" && by.Policy != "" {
+		o.policy = filepath.Join(dir, ab.PolicyName)
+		if sum, err := digestOf(o.policy); err != nil || sum != by.Policy {
+			return nil, fmt.Errorf("%s is not the policy that the trial began with; --policy FILE judges by another", o.policy)
+		}
+	}
+	o.vary = slices.Concat(o.vary, by.Vary, vary())
+	o.noMore, o.unfit = o.noMore || by.NoMore, o.unfit || by.AcceptUnfit
+	return []string{filepath.Join(dir, ab.Base), filepath.Join(dir, ab.Cand)}, nil
+}
+
+// digestOf returns the SHA-256 of a file.
+func digestOf(name string) (string, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
 // decided turns a decision into the exit status. Its reasons are for people
-// too, unless they were told already.
-func (a *app) decided(d *compare.Decision, told bool) error {
-	if told {
+// too, unless they were printed already.
+func (a *app) decided(d *compare.Decision, printed bool) error {
+	if printed {
 		if d.Status == compare.Pass {
 			return nil
 		}
 		return &exitError{status: int(d.Status)}
 	}
 	for _, r := range d.Remarks {
-		fmt.Fprintln(a.stderr, "note:", clean(r))
+		fmt.Fprintln(a.stderr, "note:", termtext.Block(r))
 	}
 	if d.Status == compare.Pass {
 		return nil
@@ -88,6 +181,9 @@ func (a *app) decided(d *compare.Decision, told bool) error {
 	lines := append([]string{"gate: " + d.Answer()}, d.Reasons...)
 	for _, p := range d.Plan {
 		lines = append(lines, "next: "+p)
+	}
+	if d.Where != "" {
+		lines = append(lines, "where "+d.Where)
 	}
 	return exit(int(d.Status), errors.New(strings.Join(lines, "\n  ")))
 }

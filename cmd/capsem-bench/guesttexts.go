@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/capsem/capsem-bench/internal/catalogue"
+	"github.com/capsem/capsem-bench/internal/record"
 	"github.com/capsem/capsem-bench/internal/shell"
 	"github.com/capsem/capsem-bench/sandbox"
 	"github.com/capsem/capsem-bench/sandbox/remote"
@@ -14,7 +16,7 @@ import (
 
 // resultsVariable names a directory in which runs without --out keep their
 // results, each in a directory of its own. vm exec sets it in the VM.
-const resultsVariable = "CAPSEM_BENCH_RESULTS"
+const resultsVariable = catalogue.EnvResults
 
 // guestResults is that directory in a VM: in memory, so that it is no part of
 // the workspace whose snapshots are measured.
@@ -47,6 +49,7 @@ func newGuestTexts(ctx context.Context, v *sandbox.VM, dir string) *guestTexts {
 	t := &guestTexts{v: v, path: filepath.Join(dir, textName)}
 	t.file = newTextFile(t.path, func(err error) { t.stop(err) })
 	t.clock = beginClock(ctx, v, t.file)
+	_, _ = io.WriteString(t.file, record.GuestLine)
 	t.head = t.file.Len()
 	return t
 }

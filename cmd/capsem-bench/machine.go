@@ -7,7 +7,7 @@ import (
 	"os/exec"
 
 	"github.com/capsem/capsem-bench/host/session"
-	"github.com/capsem/capsem-bench/internal/delay"
+	"github.com/capsem/capsem-bench/internal/termtext"
 	"github.com/capsem/capsem-bench/sandbox"
 	"github.com/capsem/capsem-bench/sandbox/qemu"
 	"github.com/spf13/pflag"
@@ -68,9 +68,10 @@ func (o *machineOptions) check() error {
 	return nil
 }
 
-func (o *machineOptions) build(notify func(string)) qemu.BuildOptions {
+func (a *app) build(o *machineOptions, notify func(string)) qemu.BuildOptions {
 	return qemu.BuildOptions{
 		Profile: qemu.Profile(o.profile), Arch: qemu.Arch(o.arch), Mirror: o.mirror, Notify: notify,
+		Warn: func(remark string) { fmt.Fprintln(a.stderr, "capsem-bench:", termtext.Cell(remark)) },
 	}
 }
 
@@ -79,22 +80,36 @@ func (o *machineOptions) setupCommand() string {
 	return qemu.SetupCommand(qemu.Profile(o.profile), qemu.Arch(o.arch))
 }
 
+// programs finds the host's programs. A machine without them is the cause of
+// whatever else fails, so nothing is built before this.
+func (o *machineOptions) programs() (qemu.Tools, error) {
+	program := qemu.Config{Arch: qemu.Arch(o.arch)}.Program()
+	if _, err := exec.LookPath(program); err != nil {
+		return qemu.Tools{}, fmt.Errorf("%s: %w; '%s' installs what is missing", program, qemu.ErrTool, o.setupCommand())
+	}
+	tools, err := qemu.FindTools()
+	if err != nil {
+		err = fmt.Errorf("%w; '%s' installs what is missing", err, o.setupCommand())
+	}
+	return tools, err
+}
+
 // machine makes ready what a VM boots from: emulator, image, the guest's
 // programs, and the answer to whether KVM works. Remarks go to standard error.
 func (a *app) machine(ctx context.Context, o *machineOptions, notify func(string)) (qemu.Options, error) {
-	m := qemu.Options{CPUs: o.cpus, MemoryMB: o.memory}
-	program := qemu.Config{Arch: qemu.Arch(o.arch)}.Program()
-	if _, err := exec.LookPath(program); err != nil {
-		return m, fmt.Errorf("%s: %w; '%s' installs what is missing", program, qemu.ErrTool, o.setupCommand())
+	tools, err := o.programs()
+	if err != nil {
+		return qemu.Options{}, err
 	}
-	var err error
+	return a.machineWith(ctx, o, tools, notify)
+}
+
+func (a *app) machineWith(ctx context.Context, o *machineOptions, tools qemu.Tools, notify func(string)) (m qemu.Options, err error) {
+	m = qemu.Options{CPUs: o.cpus, MemoryMB: o.memory, Tools: tools}
 	if m.ProxyCommand, err = proxyCommand(); err != nil {
 		return m, err
 	}
-	if m.Tools, err = qemu.FindTools(); err != nil {
-		return m, fmt.Errorf("%w; '%s' installs what is missing", err, o.setupCommand())
-	}
-	if m.Image, err = o.openImage(ctx, notify); err != nil {
+	if m.Image, err = a.openImage(ctx, o, notify); err != nil {
 		return m, err
 	}
 	if m.Guest, err = sandbox.GuestTools().For(o.arch).Find(ctx, notify); err != nil {
@@ -103,7 +118,7 @@ func (a *app) machine(ctx context.Context, o *machineOptions, notify func(string
 	m.Accel = qemu.Accel(o.accel)
 	if o.accel != "auto" {
 		if m.Accel == qemu.TCG {
-			a.warnEmulated("as told by --accel")
+			a.warnEmulated("as --accel says")
 		}
 		return m, nil
 	}
@@ -119,9 +134,9 @@ func (a *app) machine(ctx context.Context, o *machineOptions, notify func(string
 }
 
 // openImage returns the image that was named, or the profile's.
-func (o *machineOptions) openImage(ctx context.Context, notify func(string)) (*qemu.Image, error) {
+func (a *app) openImage(ctx context.Context, o *machineOptions, notify func(string)) (*qemu.Image, error) {
 	if o.image == "" {
-		return qemu.Build(ctx, o.build(notify))
+		return qemu.Build(ctx, a.build(o, notify))
 	}
 	image, err := qemu.OpenImage(o.image)
 	if err != nil {
@@ -134,38 +149,45 @@ func (o *machineOptions) openImage(ctx context.Context, notify func(string)) (*q
 }
 
 func (a *app) warnEmulated(reason string) {
-	fmt.Fprintf(a.stderr, "capsem-bench: the VM is emulated (TCG), several times slower than one with KVM: %s\n", clean(reason))
+	fmt.Fprintf(a.stderr, "capsem-bench: the VM is emulated (TCG), several times slower than one with KVM: %s\n", termtext.Block(reason))
 }
 
 // qemuSandbox measures in VMs of our own.
 func (a *app) qemuSandbox() sandboxKind {
 	opt := new(machineOptions)
 	return sandboxKind{
-		name:  "qemu",
-		about: "a VM with Capsem's topology, by QEMU; see 'capsem-bench vm doctor'",
-		flags: opt.flags,
-		prepare: func(ctx context.Context, cfg prepareConfig) (openFunc, error) {
+		name:    "qemu",
+		decides: sandbox.Decides(),
+		about:   "a VM with Capsem's topology, by QEMU; see 'capsem-bench vm doctor'",
+		flags:   opt.flags,
+		labels:  labelsOfCommand,
+		prepare: func(ctx context.Context, notify func(string)) (openFunc, error) {
 			if err := opt.check(); err != nil {
 				return nil, err
 			}
-			machine, err := a.machine(ctx, opt, cfg.notify)
+			machine, err := a.machine(ctx, opt, notify)
 			if err != nil {
 				return nil, err
 			}
-			guest := cfg.guest
-			if guest == "" {
-				if guest, err = sandbox.GuestBinary().For(opt.arch).Find(ctx, cfg.notify); err != nil {
-					return nil, err
-				}
+			guest, err := sandbox.GuestBinary().For(opt.arch).Find(ctx, notify)
+			if err != nil {
+				return nil, err
 			}
-			return func(ctx context.Context, b bootConfig) (opened, error) {
-				db, err := b.session()
+			return func(ctx context.Context, b sandbox.Boot) (sandbox.Sandbox, error) {
+				db, err := b.Session()
 				if err != nil {
 					return nil, err
 				}
-				machine.OnStage = booting(b.notify)
-				return newVM(ctx, b.dir, machine, guest, db)
+				machine.OnStage = booting(b.Notify)
+				v, err := newVM(ctx, b.Dir, machine, guest, db, b.Env...)
+				if err != nil {
+					return nil, err // not v: a nil *VM is a non-nil interface
+				}
+				return v, nil
 			}, nil
+		},
+		makes: func(ctx context.Context, notify func(string)) (makeFunc, error) {
+			return a.makesMachines(ctx, opt, notify)
 		},
 	}
 }
@@ -173,20 +195,15 @@ func (a *app) qemuSandbox() sandboxKind {
 // newVM boots a VM for the guest binary, or without it. env are further
 // variables of the guest binary.
 func newVM(ctx context.Context, dir string, machine qemu.Options, guest string, db *session.Writer, env ...string) (*sandbox.VM, error) {
-	delays, err := delay.Parse(os.Getenv(delayVariable))
+	slow, err := delays()
 	if err != nil {
-		return nil, usage("%s: %w", delayVariable, err)
+		return nil, err
 	}
 	v, err := sandbox.NewVM(ctx, sandbox.VMConfig{
-		Dir: dir, Machine: machine, Binary: guest, Env: append(os.Environ(), env...), Session: db,
-		URLs: []string{os.Getenv("CAPSEM_BENCH_HTTP_URL"), os.Getenv("CAPSEM_BENCH_THROUGHPUT_URL")},
-		Wrap: delays.Listener,
+		Dir: dir, Machine: machine, Binary: guest, Env: os.Environ(), Set: env, Session: db, Wrap: slow.Listener,
 	})
 	if err != nil && ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	if err != nil {
-		return nil, err
-	}
-	return v, nil
+	return v, err
 }

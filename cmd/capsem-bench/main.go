@@ -19,9 +19,13 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
+	"time"
 
-	"github.com/capsem/capsem-bench/internal/fit"
+	"github.com/capsem/capsem-bench/cmd/capsem-bench/internal/hostcheck"
+	"github.com/capsem/capsem-bench/internal/termtext"
+	"github.com/capsem/capsem-bench/sandbox"
 	"github.com/capsem/capsem-bench/sandbox/qemu"
 	"github.com/spf13/cobra"
 )
@@ -36,12 +40,49 @@ const (
 )
 
 func main() {
+	os.Exit(newApp(os.Stdin, os.Stdout, os.Stderr).runUntilSignal(os.Args[1:]))
+}
+
+// runUntilSignal runs the command and returns its status. The first signal asks
+// it to end, the next one ends the process.
+func (a *app) runUntilSignal(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// A closed pipe is an error of the write, so that clean-up still happens.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	status := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
-	stop()
-	os.Exit(status)
+	done := make(chan int, 1)
+	go func() { done <- a.run(ctx, args) }()
+	return a.wait(ctx, stop, done)
+}
+
+// readersGrace is how long a command that only reads may go on after a signal.
+// It may be blocked in a read, or busy, where no context is looked at.
+const readersGrace = time.Second
+
+// oneSignal is how long signals are one and the same: the kernel sends a child the
+// signal of PR_SET_PDEATHSIG for each thread of a killed parent, milliseconds
+// apart, and the second must not keep it from cleaning up.
+const oneSignal = 500 * time.Millisecond
+
+// wait returns the status of the command. After a signal the next one ends the
+// process, and a command that leaves nothing behind ends soon whatever it does.
+func (a *app) wait(ctx context.Context, stop context.CancelFunc, done <-chan int) int {
+	defer stop()
+	select {
+	case status := <-done:
+		return status
+	case <-ctx.Done():
+	}
+	time.AfterFunc(oneSignal, stop)
+	if !a.reads.Load() {
+		return <-done
+	}
+	select {
+	case status := <-done:
+		return status
+	case <-time.After(readersGrace):
+		fmt.Fprintln(a.stderr, "capsem-bench: interrupted")
+		return exitInterrupted
+	}
 }
 
 // An exitError ends the command with a status. A nil err prints nothing.
@@ -67,32 +108,36 @@ func exit(status int, err error) error {
 	return &exitError{status, err}
 }
 
-// run is the whole command.
-func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, term: newTerm(stderr), examine: examine}
-	return a.run(ctx, args)
+// newApp is the command on the given streams.
+func newApp(stdin io.Reader, stdout, stderr io.Writer) *app {
+	return &app{stdin: stdin, stdout: stdout, stderr: stderr, term: newTerm(stderr), examine: examine, grace: execGrace}
 }
 
 // examine looks at the machine, with what boots have found out about KVM.
-func examine(ctx context.Context, o fit.Options) *fit.Report {
+func examine(ctx context.Context, o hostcheck.Options) *hostcheck.Report {
 	o.NoKVM = qemu.NoKVM()
-	return fit.Examine(ctx, o)
+	return hostcheck.Examine(ctx, o)
 }
 
 func (a *app) run(ctx context.Context, args []string) int {
+	sandbox.Sweep()
+	help := &sticky{w: a.stdout} // cobra drops the errors of what it prints
 	root := newRoot(a)
 	root.SetArgs(normalize(args))
 	root.SetIn(a.stdin)
-	root.SetOut(a.stdout)
+	root.SetOut(help)
 	root.SetErr(a.stderr)
 	err := root.ExecuteContext(ctx)
 	var e *exitError
+	if help.err != nil && !errors.As(err, &e) {
+		err = exit(exitUnfit, written(help.err))
+	}
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.As(err, &e):
 		if e.err != nil {
-			fmt.Fprintln(a.stderr, "capsem-bench:", clean(e.err.Error()))
+			fmt.Fprintln(a.stderr, "capsem-bench:", termtext.Block(e.err.Error()))
 		}
 		return e.status
 	case ctx.Err() != nil:
@@ -100,7 +145,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 	}
 	// What cobra itself complains about is wrong usage; one line is enough.
 	line, _, _ := strings.Cut(err.Error(), "\n")
-	fmt.Fprintf(a.stderr, "capsem-bench: %s; see 'capsem-bench --help'\n", clean(line))
+	fmt.Fprintf(a.stderr, "capsem-bench: %s; see 'capsem-bench --help'\n", termtext.Block(line))
 	return exitUsage
 }
 
@@ -126,7 +171,10 @@ type app struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	term           *term
-	examine        func(context.Context, fit.Options) *fit.Report // looks at the machine
+	color          string                                                     // --color: auto, always or never
+	reads          atomic.Bool                                                // nothing is to be cleaned up after what runs
+	examine        func(context.Context, hostcheck.Options) *hostcheck.Report // looks at the machine
+	grace          time.Duration                                              // see execGrace
 }
 
 // usage is the error of wrong usage. It says what would be right.

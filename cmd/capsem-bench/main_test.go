@@ -4,101 +4,93 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
+	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"github.com/capsem/capsem-bench/cmd/capsem-bench/internal/hostcheck"
 	"github.com/capsem/capsem-bench/host/session"
-	"github.com/capsem/capsem-bench/internal/fit"
+	"github.com/capsem/capsem-bench/internal/testbuild"
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
 )
 
 // TestMain runs the tests, or is the command when it is called by its name.
+// More of them than there are processors run at once: many wait for a guest
+// that hangs, and use none meanwhile.
 func TestMain(m *testing.M) {
-	testscript.Main(tests{m}, map[string]func(){"capsem-bench": main, "capsem-bench-on": mainOn})
+	if flag.Lookup("test.parallel").Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
+		_ = flag.Set("test.parallel", "4")
+	}
+	testscript.Main(m, map[string]func(){"capsem-bench": mainHere, "capsem-bench-on": mainOn, "capsem-bench-hasty": mainHasty})
 }
 
-// mainOn is the command on a machine as a file says it is, for scripts that
-// need a fit one or one that is not: capsem-bench-on FILE ARGUMENT...
-func mainOn() {
-	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, term: newTerm(os.Stderr)}
-	a.examine = func(context.Context, fit.Options) *fit.Report {
-		r := new(fit.Report)
-		text, err := os.ReadFile(os.Args[1])
+// mainHere is the command, on the machine that the file TEST_MACHINE describes
+// where there is one: to look at this one before every boot takes 0.3 s.
+func mainHere() {
+	a := newApp(os.Stdin, os.Stdout, os.Stderr)
+	if file := os.Getenv("TEST_MACHINE"); file != "" {
+		a.examine = machineOf(file)
+	}
+	os.Exit(a.runUntilSignal(os.Args[1:]))
+}
+
+// machineOf returns what examines a machine by reading the report in file.
+func machineOf(file string) func(context.Context, hostcheck.Options) *hostcheck.Report {
+	return func(context.Context, hostcheck.Options) *hostcheck.Report {
+		r := new(hostcheck.Report)
+		text, err := os.ReadFile(file)
 		if err := errors.Join(err, json.Unmarshal(text, r)); err != nil {
 			panic(err)
 		}
 		return r
 	}
-	os.Exit(a.run(context.Background(), os.Args[2:]))
 }
 
-// tests removes the binaries that were built for them.
-type tests struct{ m *testing.M }
-
-func (t tests) Run() int {
-	status := t.m.Run()
-	built.Range(func(_, once any) bool {
-		if path, err := once.(func() (string, error))(); err == nil {
-			_ = os.RemoveAll(filepath.Dir(path))
-		}
-		return true
-	})
-	return status
+// mainHasty is the command that gives others 0.3 s where it gives them 10 s.
+func mainHasty() {
+	a := newApp(os.Stdin, os.Stdout, os.Stderr)
+	a.grace = 300 * time.Millisecond
+	os.Exit(a.runUntilSignal(os.Args[1:]))
 }
 
-// build compiles a binary once a test run.
-func build(t testing.TB, name string, goArgs ...string) string {
-	t.Helper()
-	once, _ := built.LoadOrStore(name, sync.OnceValues(func() (string, error) {
-		dir, err := os.MkdirTemp("", "capsem-bench-test-")
-		if err != nil {
-			return "", err
-		}
-		out := filepath.Join(dir, name)
-		last := len(goArgs) - 1
-		cmd := exec.Command("go", append(goArgs[:last:last], "-o", out, goArgs[last])...)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if text, err := cmd.CombinedOutput(); err != nil {
-			return "", fmt.Errorf("%w: %s", err, text)
-		}
-		return out, nil
-	}))
-	path, err := once.(func() (string, error))()
-	require.NoError(t, err)
-	return path
+// mainOn is the command on a machine as a file says it is, for scripts that
+// need a fit one or one that is not: capsem-bench-on FILE ARGUMENT...
+func mainOn() {
+	a := newApp(os.Stdin, os.Stdout, os.Stderr)
+	a.examine = machineOf(os.Args[1])
+	os.Exit(a.runUntilSignal(os.Args[2:]))
 }
 
-var built sync.Map
+func guestBinary(t testing.TB) string { return testbuild.Guest(t) }
 
-func guestBinary(t testing.TB) string {
-	return build(t, "capsem-bench.test", "test", "-c", "github.com/capsem/capsem-bench")
-}
-
-func guestTools(t testing.TB) string {
-	return build(t, "capsem-guest", "build", "github.com/capsem/capsem-bench/cmd/capsem-guest")
-}
+func guestTools(t testing.TB) string { return testbuild.Tools(t) }
 
 // TestScripts runs every page of testdata/script: the command as people type
 // it, with what it prints and its exit status.
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	guest, tools := guestBinary(t), guestTools(t)
-	benchstat := build(t, "benchstat", "build", benchstatPath)
+	fake := fakeGuest(t)
+	benchstat := testbuild.Build(t, "benchstat", nil, "build", benchstatPath)
 	cache := goCache(t)
+	root, err := testbuild.Root()
+	require.NoError(t, err)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
 		Setup: func(env *testscript.Env) error {
+			env.Setenv("ROOT", root)
 			env.Setenv("CAPSEM_BENCH_TEST", guest)
 			env.Setenv("REAL_GUEST", guest) // for pages that set another
+			env.Setenv("FAKE_GUEST", fake)
 			env.Setenv("CAPSEM_GUEST", tools)
 			env.Setenv("HOME", env.Getenv("WORK")+"/home")
 			env.Setenv("GOCACHE", cache)
@@ -106,15 +98,26 @@ func TestScripts(t *testing.T) {
 			return errors.Join(os.Mkdir(env.Getenv("HOME"), 0o700), fakeBuild(env.Getenv("WORK")+"/fake"))
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"status":    scriptStatus,
-			"lines":     scriptLines,
-			"sessiondb": scriptSession,
-			"boots":     scriptBoots,
+			"status":       scriptStatus,
+			"lines":        scriptLines,
+			"narrower":     scriptNarrower,
+			"sessiondb":    scriptSession,
+			"boots":        scriptBoots,
+			"fake-history": scriptHistory,
+			"sqlite":       scriptSQLite,
 
-			"printable":    scriptPrintable,
-			"nothing-left": scriptNothingLeft,
+			"page-commands": scriptPageCommands,
+			"github-api":    scriptGitHub,
+			"printable":     scriptPrintable,
+			"nothing-left":  scriptNothingLeft,
+			"schema":        scriptSchema,
 		},
 	})
+}
+
+// fakeGuest is a guest binary whose operations take no time.
+func fakeGuest(t testing.TB) string {
+	return testbuild.Build(t, "fake-guest", nil, "build", "github.com/capsem/capsem-bench/cmd/capsem-bench/testdata/fake-guest")
 }
 
 // goCache is where go keeps what it built, for builds with another home.

@@ -6,10 +6,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/capsem/capsem-bench/cmd/capsem-bench/internal/userfile"
 	"github.com/capsem/capsem-bench/internal/atomicfile"
 	"github.com/capsem/capsem-bench/internal/catalogue"
 	"github.com/capsem/capsem-bench/sandbox"
@@ -19,7 +21,9 @@ import (
 
 // measureOptions are the flags of everything that measures.
 type measureOptions struct {
+	leaf           string // pattern of the operations of a category; no flag, "" is all
 	count          int
+	labels         []string
 	json           string
 	out            string
 	quiet, verbose bool
@@ -27,8 +31,14 @@ type measureOptions struct {
 
 func (o *measureOptions) flags(f *pflag.FlagSet, out string) {
 	f.IntVar(&o.count, "count", 1, "rounds of every operation")
+	o.keepFlags(f, out)
+}
+
+// keepFlags are those of flags that say what becomes of the results.
+func (o *measureOptions) keepFlags(f *pflag.FlagSet, out string) {
 	f.StringVar(&o.json, "json", "", "write the JSON document to `FILE` too")
 	f.StringVar(&o.out, "out", "", "keep text and JSON in `DIR`"+out)
+	f.StringArrayVar(&o.labels, "label", nil, "say what is measured: `KEY=VALUE`, as release=1.4.0; may be repeated")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "no tables and no progress")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "show the benchmark text as it comes")
 }
@@ -46,19 +56,35 @@ func (o *measureOptions) check() error {
 	case o.quiet && o.verbose:
 		return usage("--quiet and --verbose: want one of them")
 	}
+	if _, err := o.labelled(nil); err != nil {
+		return exit(exitUsage, err)
+	}
+	return checkCommands(os.Environ())
+}
+
+// checkCommands refuses a list of commands at once that the guest would refuse
+// after a boot.
+func checkCommands(env []string) error {
+	for _, kv := range env {
+		if text, ok := strings.CutPrefix(kv, catalogue.EnvCLIs+"="); ok && text != "" {
+			if _, err := catalogue.ParseCLIs(text); err != nil {
+				return usage("%s: %w", catalogue.EnvCLIs, err)
+			}
+		}
+	}
 	return nil
 }
 
 // checkJSON finds out before anything is measured that the document cannot be
-// written.
+// written, or would replace what it must not.
 func (o *measureOptions) checkJSON() error {
-	info, err := os.Stat(o.json)
-	switch {
-	case o.json == "":
+	if o.json == "" || o.json == stdoutName {
 		return nil
-	case err == nil && info.IsDir():
-		return usage("--json %s: it is a directory; want a file in it", o.json)
-	case err == nil && !info.Mode().IsRegular(): // a pipe or a device
+	}
+	if err := o.replaceable(); err != nil {
+		return err
+	}
+	if info, err := os.Stat(o.json); err == nil && !info.Mode().IsRegular() { // a pipe or a device
 		return nil
 	}
 	if err := atomicfile.Try(filepath.Dir(o.json)); err != nil {
@@ -67,21 +93,31 @@ func (o *measureOptions) checkJSON() error {
 	return nil
 }
 
+// replaceable holds --json to files of its kind, and to none of what is read.
+func (o *measureOptions) replaceable(inputs ...os.FileInfo) error {
+	if o.json == "" || o.json == stdoutName {
+		return nil
+	}
+	if info, err := os.Stat(o.json); err == nil && info.IsDir() {
+		return usage("--json %s: it is a directory; want a file in it", o.json)
+	}
+	if err := userfile.Replaceable(o.json, userfile.Document(), inputs...); err != nil {
+		return usage("--json: %w", err)
+	}
+	return nil
+}
+
 // measureCommands are the categories, to measure here.
 func (a *app) measureCommands() []*cobra.Command {
-	about := map[catalogue.Category]string{
-		catalogue.Disk:       "Measure the scratch disk",
-		catalogue.Rootfs:     "Measure the read-only rootfs",
-		catalogue.Startup:    "Measure cold starts of the agents' commands",
-		catalogue.HTTP:       "Measure requests through the proxy",
-		catalogue.Throughput: "Measure a download through the proxy",
-		catalogue.Snapshot:   "Measure workspace snapshots through the gateway",
-	}
 	var out []*cobra.Command
-	for _, c := range catalogue.Categories() {
+	for _, c := range catalogue.GuestCategories() {
+		if c == catalogue.Load {
+			out = append(out, a.loadCommands()...)
+			continue
+		}
 		opt := new(measureOptions)
 		cmd := &cobra.Command{
-			Use: string(c), Short: about[c], Args: atMostArgs(0, "no arguments"),
+			Use: string(c), Short: c.Row().About, Args: atMostArgs(0, "no arguments"),
 			Example: fmt.Sprintf("  capsem-bench %s\n  capsem-bench %s -count 6 --json %s.json", c, c, c),
 			RunE: func(cmd *cobra.Command, args []string) error {
 				env, err := arguments(c, args)
@@ -116,8 +152,8 @@ func (a *app) measureCommands() []*cobra.Command {
 // binary's environment.
 func arguments(c catalogue.Category, args []string) ([]string, error) {
 	names := map[catalogue.Category][]string{
-		catalogue.HTTP:       {"CAPSEM_BENCH_HTTP_URL", "CAPSEM_BENCH_HTTP_N", "CAPSEM_BENCH_HTTP_C"},
-		catalogue.Throughput: {"CAPSEM_BENCH_THROUGHPUT_URL"},
+		catalogue.HTTP:       {catalogue.EnvURL, catalogue.EnvRequests, catalogue.EnvConcurrency},
+		catalogue.Throughput: {catalogue.EnvThroughputURL},
 	}[c]
 	var env []string
 	for i, arg := range args {
@@ -139,8 +175,11 @@ type here struct {
 }
 
 func (h here) Run(ctx context.Context, args []string, stdout, stderr io.Writer) (int, error) {
-	return sandbox.Child{Binary: h.binary, Args: args, Env: h.env, Stdout: stdout, Stderr: stderr}.Run(ctx)
+	return sandbox.Guest(h.binary, args, h.env, stdout, stderr).Run(ctx)
 }
+
+// Close has nothing to end.
+func (here) Close() error { return nil }
 
 // measureHere measures without a sandbox, as in the guest. Without --out and
 // resultsVariable the text stays in memory.
@@ -166,6 +205,10 @@ func (a *app) measureHere(ctx context.Context, opt *measureOptions, env []string
 	if err := opt.checkJSON(); err != nil {
 		return err
 	}
-	m.boot(ctx, here{binary, append(os.Environ(), env...)}, textName, nil)
+	labels, err := opt.guestEnv(nil)
+	if err != nil {
+		return exit(exitUsage, err)
+	}
+	m.boot(ctx, here{binary, slices.Concat(os.Environ(), env, labels)}, textName, nil)
 	return m.finish(ctx)
 }

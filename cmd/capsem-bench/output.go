@@ -10,9 +10,16 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/capsem/capsem-bench/cmd/capsem-bench/internal/userfile"
 	"github.com/capsem/capsem-bench/convert"
 	"github.com/capsem/capsem-bench/internal/atomicfile"
+	"github.com/capsem/capsem-bench/internal/termtext"
+	"github.com/capsem/capsem-bench/internal/termtext/layout"
 )
+
+// stdoutName is standard output in place of a file's name. The document goes
+// there anyway.
+const stdoutName = "-"
 
 // present writes the JSON document to standard output and to the files that
 // want it, then the tables to standard error: on a terminal, where both go,
@@ -24,14 +31,20 @@ func (a *app) present(opt *measureOptions, rep *convert.Report, files ...string)
 	}
 	var failed []error
 	for _, name := range append(files, opt.json) {
-		if name != "" {
-			failed = append(failed, exit(exitUnfit, atomicfile.Write(name, doc.Bytes())))
+		if name == "" || name == stdoutName {
+			continue
 		}
+		// What was measured may have made a file of that name by now.
+		if err := userfile.Replaceable(name, userfile.Document()); err != nil {
+			failed = append(failed, exit(exitUsage, err))
+			continue
+		}
+		failed = append(failed, exit(exitUnfit, atomicfile.Write(name, doc.Bytes())))
 	}
 	failed = append(failed, a.output(doc.String()))
 	if !opt.quiet {
 		// Nobody left to read standard error is no reason to fail.
-		_ = convert.WriteTables(a.stderr, rep, convert.TableOptions{Width: a.term.width(), Color: a.term.color})
+		_ = convert.WriteTables(a.term, rep, convert.TableOptions{Width: a.term.width(), Color: a.term.color})
 	}
 	return worst(failed)
 }
@@ -39,10 +52,47 @@ func (a *app) present(opt *measureOptions, rep *convert.Report, files ...string)
 // output prints data.
 func (a *app) output(text string) error {
 	_, err := io.WriteString(a.stdout, text)
-	if errors.Is(err, syscall.EPIPE) {
-		err = errors.New("standard output was closed before everything was written")
+	return exit(exitUnfit, written(err))
+}
+
+// out is standard output where people read it.
+func (a *app) out() *term {
+	t := newTerm(a.stdout)
+	t.setColor(a.color)
+	return t
+}
+
+// show prints what people read. In the log of a workflow no line of it is a
+// command, whatever a table begins with.
+func (a *app) show(text string) error {
+	text = termtext.Inert(text)
+	if a.term.ascii {
+		text = layout.ASCII(text)
 	}
-	return exit(exitUnfit, err)
+	return a.output(text)
+}
+
+// written is the error of a write to standard output. A reader that went away,
+// as head does, has what it wanted.
+func written(err error) error {
+	if errors.Is(err, syscall.EPIPE) {
+		return nil
+	}
+	return err
+}
+
+// A sticky writer remembers its first error.
+type sticky struct {
+	w   io.Writer
+	err error
+}
+
+func (s *sticky) Write(b []byte) (int, error) {
+	n, err := s.w.Write(b)
+	if s.err == nil {
+		s.err = err
+	}
+	return n, err
 }
 
 // maxText bounds the text of one boot: a round of everything is some 20 kB.
@@ -117,14 +167,6 @@ func (t *textFile) Close() error {
 	return t.file.Close()
 }
 
-// shown passes text on without control characters: it comes from a guest.
-type shown struct{ w io.Writer }
-
-func (s *shown) Write(b []byte) (int, error) {
-	_, _ = io.WriteString(s.w, strings.ReplaceAll(clean(strings.ReplaceAll(string(b), "\t", "    ")), "\r", ""))
-	return len(b), nil
-}
-
 // tail keeps the end of what a child complains about. A boot whose child
 // complains without end is cancelled.
 type tail struct {
@@ -151,4 +193,4 @@ func (t *tail) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-func (t *tail) String() string { return strings.TrimSpace(clean(string(t.b))) }
+func (t *tail) String() string { return strings.TrimSpace(termtext.Block(string(t.b))) }

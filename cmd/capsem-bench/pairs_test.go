@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/capsem/capsem-bench/internal/boottest"
+	"github.com/capsem/capsem-bench/compare/boottest"
 	"github.com/capsem/capsem-bench/internal/record"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -24,6 +24,7 @@ var moreResults = flag.String("results", "", "hold the Capsem result files in th
 // pair in both orders, as single boots and as if each had been measured in
 // many boots. What the files say is read here without any code of ours.
 func TestResultFilePairs(t *testing.T) {
+	t.Parallel()
 	dirs := []string{filepath.Join("testdata", "results")}
 	if *moreResults != "" {
 		dirs = append(dirs, *moreResults)
@@ -34,7 +35,9 @@ func TestResultFilePairs(t *testing.T) {
 		require.Greater(t, len(names), 1, dir)
 		var files []*resultFile
 		for _, name := range names {
-			files = append(files, readResultFile(t, name))
+			f := readResultFile(t, name)
+			f.boots = importText(t, f.name)
+			files = append(files, f)
 		}
 		seen := make(map[string]int)
 		for _, old := range files {
@@ -127,12 +130,12 @@ func comparePair(t *testing.T, old, new *resultFile, seen map[string]int) {
 	seen[why]++
 	noImprovementIsSlower(t, old.name, new.name, false, seen)
 
-	// One boot convicts nothing. Many boots that say the same convict whatever
+	// One boot shows nothing. Many boots that say the same block whatever
 	// is worse, so what is better must still not be.
 	base, cand := filepath.Join(tr.dir, "base"), filepath.Join(tr.dir, "cand")
 	for i := range 16 {
-		writeBoot(t, tr, old, filepath.Join(base, fmt.Sprintf("boot-%02d.txt", i)), boottest.Base, 2*i+1)
-		writeBoot(t, tr, new, filepath.Join(cand, fmt.Sprintf("boot-%02d.txt", i)), boottest.Cand, 2*i+2)
+		writeBoot(t, tr, old, filepath.Join(base, record.BootFile(i)), boottest.Base, 2*i+1)
+		writeBoot(t, tr, new, filepath.Join(cand, record.BootFile(i)), boottest.Cand, 2*i+2)
 	}
 	noImprovementIsSlower(t, base, cand, true, seen)
 }
@@ -179,9 +182,6 @@ func noImprovementIsSlower(t *testing.T, old, new string, many bool, seen map[st
 // rounds each.
 func writeBoot(t *testing.T, tr *trial, f *resultFile, to, side string, slot int) {
 	t.Helper()
-	if f.boots == "" {
-		f.boots = importText(t, f.name)
-	}
 	text, err := record.Append(nil, &record.Boot{Type: record.TypeBoot, Side: side, Stage: 1, Slot: slot, Seed: 1, Time: 1.8e9 + float64(slot)})
 	require.NoError(t, err)
 	require.NoError(t, os.MkdirAll(filepath.Dir(to), 0o755))
@@ -213,13 +213,13 @@ func promoteFile(t *testing.T, f *resultFile, seen map[string]int) {
 
 	tr = newTrial(t)
 	for i := range 8 {
-		writeBoot(t, tr, f, filepath.Join(tr.dir, "boots", fmt.Sprintf("boot-%02d.txt", i)), boottest.Base, i+1)
+		writeBoot(t, tr, f, filepath.Join(tr.dir, "boots", record.BootFile(i)), boottest.Base, i+1)
 	}
 	status := tr.run(t, "gate", "promote", "baseline", "boots")
 	if !f.failed {
 		if status == exitOK {
 			seen["promoted"]++
-			assert.FileExists(t, filepath.Join(tr.dir, "baseline", "boot-01.txt"))
+			assert.FileExists(t, filepath.Join(tr.dir, "baseline", "boot-001.txt"))
 		} else {
 			assert.NotContains(t, tr.stderr.String(), "requests failed")
 		}

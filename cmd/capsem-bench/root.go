@@ -3,8 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
-	"github.com/capsem/capsem-bench/internal/record"
+	"github.com/capsem/capsem-bench/internal/catalogue"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -25,42 +27,106 @@ Exit status: 0 ok, 1 what was measured failed, 2 usage or unreadable input,
   capsem-bench disk -count 6        one category, six rounds
   capsem-bench run                  measure in a sandbox on this machine
   capsem-bench convert bench.txt    benchmark text to JSON and tables`,
-		Version:       record.ToolVersion,
+		Version: build().String(),
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if !slices.Contains([]string{"auto", "always", "never"}, a.color) {
+				return usage("--color %q: want auto, always or never", a.color)
+			}
+			a.term.setColor(a.color)
+			a.reads.Store(leavesNothing(cmd))
+			return nil
+		},
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return nil
 			}
-			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-				return usage("unknown command %q; did you mean %q?", args[0], near[0])
-			}
-			return usage("unknown command %q; see 'capsem-bench --help'", args[0])
+			return unknownCommand(cmd, args[0])
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.measureHere(cmd.Context(), opt, nil) },
 	}
-	root.SuggestionsMinimumDistance = 2
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usage("%w; see '%s --help'", flagError(err), cmd.CommandPath())
+		return usage("%w; %s", flagError(err), flagHint(cmd, err))
 	})
+	root.PersistentFlags().StringVar(&a.color, "color", "auto", "colour the tables: auto, always or never")
+	_ = root.RegisterFlagCompletionFunc("color", fixed("auto", "always", "never"))
 	opt.flags(root.Flags(), "")
 	root.SetHelpCommand(a.helpCommand(root))
 	root.AddCommand(a.measureCommands()...)
 	root.AddCommand(
 		a.doctorCommand(),
 		a.runCommand(),
+		a.lifecycleCommand(),
 		a.abCommand(),
 		a.convertCommand(),
 		a.importCommand(),
 		a.compareCommand(),
 		a.gateCommand(),
+		a.historyCommand(),
+		a.trendCommand(),
+		a.reportCommand(),
+		a.serveCommand(),
 		a.sessionCommand(),
 		a.vmCommand(),
+		a.versionCommand(),
 		a.completionCommand(root),
 		a.manCommand(root),
 	)
+	suggestions(root)
+	completions(root)
 	return root
+}
+
+// suggestions has every group of commands name the one that was meant.
+func suggestions(cmd *cobra.Command) {
+	cmd.SuggestionsMinimumDistance = 2
+	for _, c := range cmd.Commands() {
+		suggestions(c)
+	}
+}
+
+// leavesNothing reports whether a command may end at any moment: it only reads
+// and prints. The others have sandboxes, scratch directories or results.
+func leavesNothing(cmd *cobra.Command) bool {
+	for cmd.HasParent() && cmd.Parent().HasParent() {
+		cmd = cmd.Parent()
+	}
+	return slices.Contains([]string{"convert", "import", "compare", "gate", "session", "trend", "version", "completion", "help", "man"}, cmd.Name())
+}
+
+// unknownCommand is the error of a word in the place of a command.
+func unknownCommand(cmd *cobra.Command, word string) error {
+	if near := cmd.SuggestionsFor(word); len(near) > 0 {
+		return usage("%sunknown command %q; did you mean %q?", group(cmd), word, near[0])
+	}
+	return usage("%sunknown command %q; see '%s --help'", group(cmd), word, cmd.CommandPath())
+}
+
+// group is what stands before a complaint about a command of a group: "vm: ".
+func group(cmd *cobra.Command) string {
+	if !cmd.HasParent() {
+		return ""
+	}
+	return strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()+" ") + ": "
+}
+
+// flagHint names the flag that was meant, else where the flags are listed.
+func flagHint(cmd *cobra.Command, err error) string {
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) && len(unknown.GetSpecifiedName()) > 1 {
+		near, least := "", 3
+		cmd.Flags().VisitAll(func(f *pflag.Flag) {
+			if d := catalogue.Distance(unknown.GetSpecifiedName(), f.Name); d < least && !f.Hidden {
+				near, least = f.Name, d
+			}
+		})
+		if near != "" {
+			return "did you mean --" + near + "?"
+		}
+	}
+	return fmt.Sprintf("see '%s --help'", cmd.CommandPath())
 }
 
 // flagError says what kind of value a flag wants instead of how its text was

@@ -3,13 +3,17 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode/utf8"
 
 	"github.com/capsem/capsem-bench/host/session"
+	"github.com/capsem/capsem-bench/internal/termtext"
+	"github.com/capsem/capsem-bench/internal/termtext/layout"
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
 )
 
 // This file prints rows of session databases. Their text came from a guest.
@@ -36,7 +40,7 @@ func (a *app) statement(arg string) (string, error) {
 }
 
 // rowsTable lays the rows of a query out in columns.
-func rowsTable(res *session.Result) string {
+func rowsTable(res *session.Result, width int) string {
 	rows := make([][]string, 0, len(res.Rows)+1)
 	rows = append(rows, res.Columns)
 	for _, row := range res.Rows {
@@ -46,7 +50,7 @@ func rowsTable(res *session.Result) string {
 		}
 		rows = append(rows, cells)
 	}
-	return columns(rows)
+	return columns(rows, width)
 }
 
 // cell shows one value of a database.
@@ -65,31 +69,59 @@ func cell(v any) string {
 	default:
 		s = fmt.Sprint(v)
 	}
-	return escape(s)
+	return termtext.Short(s, maxCell)
 }
 
-// escape shows text on one line, control characters as in Go's strings, and
-// shortened.
-func escape(s string) string {
+// columns aligns rows, the first of which is the head. Where they are wider than
+// width, less than 0 of which is any, each row is its first cell with the others
+// below it.
+func columns(rows [][]string, width int) string {
+	out := aligned(rows)
+	if width < 0 || !slices.ContainsFunc(strings.Split(out, "\n"), func(l string) bool { return layout.Width(l) > width }) {
+		return out
+	}
 	var b strings.Builder
-	n := 0
-	for _, r := range s {
-		if n++; n > maxCell {
-			b.WriteString("...")
-			break
+	for _, row := range rows[1:] {
+		var values []string
+		for i, v := range row[1:] {
+			values = append(values, rows[0][i+1]+" "+v)
 		}
-		if r == utf8.RuneError || clean(string(r)) == "" || r == '\n' {
-			q := strconv.QuoteRune(r)
-			b.WriteString(q[1 : len(q)-1])
-			continue
+		for _, l := range append([]string{row[0]}, layout.Wrap("  "+strings.Join(values, ", "), width, "  ")...) {
+			b.WriteString(l + "\n")
 		}
-		b.WriteRune(r)
 	}
 	return b.String()
 }
 
-// columns aligns rows, the first of which is the head.
-func columns(rows [][]string) string {
+// statesTable shows checks: name, state and value of each. Where a table leaves
+// too little for the values, each is a line of text.
+func statesTable(checks [][3]string, width int) string {
+	const narrowest = 60
+	if width < narrowest {
+		var b strings.Builder
+		for _, c := range checks {
+			for _, l := range layout.Wrap(c[0]+": "+c[1]+", "+c[2], width, "  ") {
+				b.WriteString(l + "\n")
+			}
+		}
+		return strings.TrimSuffix(b.String(), "\n")
+	}
+	name, state := 0, 0
+	t := table.NewWriter()
+	t.SetStyle(table.StyleLight)
+	t.Style().Format.Header = text.FormatDefault
+	t.AppendHeader(table.Row{"check", "state", "value"})
+	for _, c := range checks {
+		name, state = max(name, layout.Width(c[0]), len("check")), max(state, layout.Width(c[1]), len("state"))
+		t.AppendRow(table.Row{c[0], c[1], c[2]})
+	}
+	const borders = 10 // four, and a blank on each side of three cells
+	t.SetColumnConfigs([]table.ColumnConfig{{Number: 3, WidthMax: width - name - state - borders, WidthMaxEnforcer: text.WrapSoft}})
+	return t.Render()
+}
+
+// aligned is rows in columns.
+func aligned(rows [][]string) string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	for _, row := range rows {
@@ -110,7 +142,7 @@ func columns(rows [][]string) string {
 }
 
 // sessionTable lists sessions; what main.db knows is shown where there is one.
-func sessionTable(list *session.SessionList) string {
+func sessionTable(list *session.SessionList, width int) string {
 	known := false
 	for _, s := range list.Sessions {
 		known = known || s.Status != ""
@@ -125,11 +157,11 @@ func sessionTable(list *session.SessionList) string {
 		if s.Path != "" {
 			db = size(s.Size)
 		}
-		row := []string{escape(s.ID), s.Time.UTC().Format(time.DateTime), db}
+		row := []string{termtext.Short(s.ID, maxCell), s.Time.UTC().Format(time.DateTime), db}
 		if known {
-			row = append(row, escape(s.Status), fmt.Sprintf("%d/%d", s.Allowed, s.Requests), strconv.FormatInt(s.MCPCalls, 10))
+			row = append(row, termtext.Short(s.Status, maxCell), fmt.Sprintf("%d/%d", s.Allowed, s.Requests), strconv.FormatInt(s.MCPCalls, 10))
 		}
 		rows = append(rows, row)
 	}
-	return columns(rows)
+	return columns(rows, width)
 }

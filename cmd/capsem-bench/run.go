@@ -17,6 +17,8 @@ import (
 	"github.com/capsem/capsem-bench/host/session"
 	"github.com/capsem/capsem-bench/internal/catalogue"
 	"github.com/capsem/capsem-bench/internal/record"
+	"github.com/capsem/capsem-bench/internal/termtext"
+	"github.com/capsem/capsem-bench/sandbox"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -33,45 +35,25 @@ type sandboxKind struct {
 	about string // half a line for people
 	// flags adds the kind's own flags, named after it; nil adds none.
 	flags func(f *pflag.FlagSet)
+	// foreign says that what a guest talks to is not ours.
+	foreign bool
+	// decides are the settings that it does not hand to a guest.
+	decides []string
+	// labels are what it says of the build that is measured; nil says nothing.
+	labels func(ctx context.Context) map[string]string
 	// prepare makes ready what all boots share, binaries and images, and
 	// returns what opens one fresh sandbox. It comes once, before the first.
-	prepare func(ctx context.Context, cfg prepareConfig) (openFunc, error)
+	prepare func(ctx context.Context, notify func(what string)) (openFunc, error)
+	// makes makes ready what its VMs are made of; nil for a kind that makes none.
+	makes func(ctx context.Context, notify func(what string)) (makeFunc, error)
 }
 
-// A prepareConfig is what is the same for all boots.
-type prepareConfig struct {
-	guest  string            // the guest binary; "" finds or builds it
-	notify func(what string) // tells the progress line what is under way
-}
-
-// An openFunc opens one fresh sandbox, which is one boot. The caller closes
-// it, also after a failed Run.
-type openFunc func(ctx context.Context, b bootConfig) (opened, error)
-
-// A bootConfig is what one boot is given.
-type bootConfig struct {
-	slot int    // from 1
-	dir  string // of the results
-	// session returns the session database of the run, which all its boots
-	// share. It is made when first asked for; the boot does not close it.
-	session func() (*session.Writer, error)
-	notify  func(what string)
-}
-
-// An opened sandbox runs the guest binary, once or more often. Close ends
-// whatever belongs to it and waits for that.
-type opened interface {
-	runner
-	io.Closer
-}
+// An openFunc opens one fresh sandbox, which the caller closes.
+type openFunc = func(ctx context.Context, b sandbox.Boot) (sandbox.Sandbox, error)
 
 // sandboxes are the values of --sandbox; the first is the default.
 func (a *app) sandboxes() []sandboxKind {
-	return []sandboxKind{
-		a.localSandbox(),
-		a.qemuSandbox(),
-		a.commandSandbox(),
-	}
+	return append([]sandboxKind{a.localSandbox(), a.qemuSandbox()}, a.foreignSandboxes()...)
 }
 
 // runOptions are the flags of run.
@@ -85,7 +67,7 @@ type runOptions struct {
 func (a *app) runCommand() *cobra.Command {
 	opt := new(runOptions)
 	kinds := a.sandboxes()
-	owners := make(map[string]string) // of the flags that one kind has
+	owners := make(map[string][]string) // of the flags that not all kinds have
 	var about strings.Builder
 	for _, k := range kinds {
 		fmt.Fprintf(&about, "  %-9s %s\n", k.name, k.about)
@@ -129,18 +111,23 @@ on; see 'go doc github.com/capsem/capsem-bench'.`,
 	opt.flags(f, " (default results/<time>-<id>)")
 	f.StringVar(&opt.sandbox, "sandbox", kinds[0].name, "where to measure: "+kindNames(kinds))
 	f.IntVar(&opt.boots, "boots", 0, "fresh sandboxes, a text file for each (default one, without a number)")
+	kindFlags(cmd, kinds, owners)
+	return cmd
+}
+
+// kindFlags adds the flags of the kinds, and notes in owners whose they are.
+func kindFlags(cmd *cobra.Command, kinds []sandboxKind, owners map[string][]string) {
 	for _, k := range kinds {
 		own := pflag.NewFlagSet(k.name, pflag.ContinueOnError)
 		if k.flags != nil {
 			k.flags(own)
 		}
-		own.VisitAll(func(flag *pflag.Flag) { owners[flag.Name] = k.name })
-		f.AddFlagSet(own)
+		own.VisitAll(func(flag *pflag.Flag) { owners[flag.Name] = append(owners[flag.Name], k.name) })
+		cmd.Flags().AddFlagSet(own)
 	}
 	_ = cmd.RegisterFlagCompletionFunc("sandbox", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return strings.Split(kindNames(kinds), ", "), cobra.ShellCompDirectiveNoFileComp
 	})
-	return cmd
 }
 
 func kindNames(kinds []sandboxKind) string {
@@ -153,7 +140,7 @@ func kindNames(kinds []sandboxKind) string {
 
 func categoryNames() []string {
 	var names []string
-	for _, c := range catalogue.Categories() {
+	for _, c := range catalogue.GuestCategories() {
 		names = append(names, string(c))
 	}
 	return names
@@ -167,7 +154,9 @@ func categories(args []string) ([]catalogue.Category, error) {
 		switch {
 		case arg == "all" && len(args) == 1:
 			return nil, nil
-		case !slices.Contains(catalogue.Categories(), c):
+		case slices.Contains(catalogue.HostCategories(), c):
+			return nil, usage("run: %s is measured from the host; want 'capsem-bench lifecycle %s'", c, c)
+		case !slices.Contains(catalogue.GuestCategories(), c):
 			return nil, usage("run: unknown category %q; want %s", arg, strings.Join(categoryNames(), ", "))
 		case slices.Contains(out, c):
 			return nil, usage("run: category %s is there twice", arg)
@@ -179,10 +168,10 @@ func categories(args []string) ([]catalogue.Category, error) {
 
 // checkOwners complains about a flag of another sandbox than the chosen one,
 // which would be ignored.
-func (o *runOptions) checkOwners(f *pflag.FlagSet, owners map[string]string) (err error) {
+func (o *runOptions) checkOwners(f *pflag.FlagSet, owners map[string][]string) (err error) {
 	f.Visit(func(flag *pflag.Flag) {
-		if owner := owners[flag.Name]; err == nil && owner != "" && owner != o.sandbox {
-			err = usage("--%s is a flag of --sandbox %s, not of %s", flag.Name, owner, o.sandbox)
+		if own := owners[flag.Name]; err == nil && len(own) > 0 && !slices.Contains(own, o.sandbox) {
+			err = usage("--%s is a flag of --sandbox %s, not of %s", flag.Name, strings.Join(own, " and "), o.sandbox)
 		}
 	})
 	return err
@@ -208,10 +197,19 @@ func (a *app) runSandbox(ctx context.Context, opt *runOptions, kinds []sandboxKi
 	if err != nil {
 		return err
 	}
+	var found map[string]string
+	if kind.labels != nil {
+		found = kind.labels(ctx)
+	}
+	labels, err := opt.guestEnv(found)
+	if err != nil {
+		return exit(exitUsage, err)
+	}
 	m := a.newMeasurement(&opt.measureOptions, categories)
 	defer m.p.Close()
 	notify := func(what string) { m.p.step(what, 0) }
-	open, err := kind.prepare(ctx, prepareConfig{notify: notify})
+	a.remarkSettings(os.Environ(), kind)
+	open, err := kind.prepare(ctx, notify)
 	if err != nil {
 		return unfit(ctx, err)
 	}
@@ -228,8 +226,8 @@ func (a *app) runSandbox(ctx context.Context, opt *runOptions, kinds []sandboxKi
 	}
 	db := newSessionFile(filepath.Join(dir, sessionName))
 	for slot := range max(opt.boots, 1) {
-		cfg := bootConfig{slot: slot + 1, dir: dir, session: db.open, notify: notify}
-		if !m.sandbox(ctx, open, cfg, opt.boots) {
+		b := sandbox.Boot{Dir: dir, Slot: slot + 1, Session: db.open, Env: labels, Notify: notify}
+		if !m.sandbox(ctx, open, b, slot+1, opt.boots) {
 			break
 		}
 	}
@@ -243,17 +241,23 @@ func (a *app) runSandbox(ctx context.Context, opt *runOptions, kinds []sandboxKi
 	return err
 }
 
+// remarkSettings says which settings of the environment have no effect.
+func (a *app) remarkSettings(env []string, kind sandboxKind) {
+	for _, remark := range append(catalogue.UnknownSettings(env), sandbox.Kept(env, kind.name, kind.decides...)...) {
+		fmt.Fprintln(a.stderr, "capsem-bench: warning:", termtext.Cell(remark))
+	}
+}
+
 // sandbox makes one boot in a fresh sandbox. It reports whether the next is
-// worth trying.
-func (m *measurement) sandbox(ctx context.Context, open openFunc, cfg bootConfig, boots int) bool {
+// worth trying. Slots count from 1.
+func (m *measurement) sandbox(ctx context.Context, open openFunc, b sandbox.Boot, slot, boots int) bool {
 	name, first := textName, (*record.Boot)(nil)
 	if boots > 0 {
-		width := max(2, len(fmt.Sprint(boots)))
-		name = fmt.Sprintf("boot-%0*d.txt", width, cfg.slot)
-		first = &record.Boot{Type: record.TypeBoot, Slot: cfg.slot, Time: float64(time.Now().UnixMicro()) / 1e6}
-		m.p.prefix(fmt.Sprintf("boot %d/%d: ", cfg.slot, boots))
+		name = record.BootFile(slot)
+		first = &record.Boot{Type: record.TypeBoot, Slot: slot, Time: float64(time.Now().UnixMicro()) / 1e6}
+		m.p.prefix(fmt.Sprintf("boot %d/%d: ", slot, boots))
 	}
-	s, err := open(ctx, cfg)
+	s, err := open(ctx, b)
 	if err != nil {
 		m.boots = append(m.boots, &booted{name: name, text: newTextFile("", nil), err: err})
 		return false
@@ -286,6 +290,7 @@ func (m *measurement) hint() {
 		fmt.Fprintf(m.a.stderr, "  capsem-bench session inspect %s   where time went\n", m.dir)
 	}
 	fmt.Fprintf(m.a.stderr, "  capsem-bench compare OLD %s   what changed\n", m.dir)
+	fmt.Fprintf(m.a.stderr, "  capsem-bench report %s -o report.html   look at it\n", m.dir)
 }
 
 // newID names a run as Capsem names a session: its time in UTC and four
@@ -320,6 +325,6 @@ func (s *sessionFile) close(stderr io.Writer) {
 	}
 	w, _ := s.open()
 	if err := w.Close(); err != nil {
-		fmt.Fprintln(stderr, "capsem-bench: session database:", clean(err.Error()))
+		fmt.Fprintln(stderr, "capsem-bench: session database:", termtext.Block(err.Error()))
 	}
 }

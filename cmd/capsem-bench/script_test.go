@@ -5,13 +5,17 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/capsem/capsem-bench/internal/termtext/layout"
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
 // scriptPrintable holds stdout or stderr to what a terminal shows as it is:
@@ -28,6 +32,43 @@ func scriptPrintable(ts *testscript.TestScript, neg bool, args []string) {
 		if r != '\n' && (!unicode.IsPrint(r) || r == utf8.RuneError) {
 			ts.Fatalf("%s has %U at byte %d: %q", args[0], r, i, text[max(0, i-40):min(len(text), i+40)])
 		}
+	}
+}
+
+// scriptNarrower holds the lines of stdout or stderr to a width: narrower stderr
+// 40.
+func scriptNarrower(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: narrower stdout|stderr COLUMNS")
+	}
+	most, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	for line := range strings.Lines(ts.ReadFile(args[0])) {
+		if line = strings.TrimRight(line, "\n"); layout.Width(line) > most {
+			ts.Fatalf("%d columns: %s", layout.Width(line), line)
+		}
+	}
+}
+
+// scriptSchema holds stdout to docs/NAME.schema.json: schema NAME stdout. With !
+// the schema has to refuse it. That of results is docs/schema.json.
+func scriptSchema(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: schema NAME stdout")
+	}
+	file := args[0] + ".schema.json"
+	if args[0] == "result" {
+		file = "schema.json"
+	}
+	s, err := jsonschema.NewCompiler().Compile(filepath.Join(ts.Getenv("ROOT"), "docs", file))
+	ts.Check(err)
+	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(ts.ReadFile(args[1])))
+	ts.Check(err)
+	switch err := s.Validate(doc); {
+	case err != nil && !neg:
+		ts.Fatalf("%s is not what docs/%s.schema.json says: %v", args[1], args[0], err)
+	case err == nil && neg:
+		ts.Fatalf("docs/%s.schema.json takes %s", args[0], args[1])
 	}
 }
 
@@ -68,4 +109,27 @@ func processesWith(variable string) (out []string) {
 		}
 	}
 	return out
+}
+
+var shellBlock = regexp.MustCompile("(?ms)^```sh\n(.*?)^```$")
+
+// pageCommands returns the blocks of commands of a page, in order.
+func pageCommands(text []byte) (blocks []string) {
+	for _, m := range shellBlock.FindAllSubmatch(text, -1) {
+		blocks = append(blocks, string(m[1]))
+	}
+	return blocks
+}
+
+// scriptPageCommands writes the commands of a page into a file:
+// page-commands PAGE FILE.
+func scriptPageCommands(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: page-commands PAGE FILE")
+	}
+	blocks := pageCommands([]byte(ts.ReadFile(args[0])))
+	if len(blocks) == 0 {
+		ts.Fatalf("%s has no block of commands", args[0])
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(strings.Join(blocks, "")), 0o644))
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,8 @@ import (
 	"github.com/capsem/capsem-bench/convert"
 	"github.com/capsem/capsem-bench/host/session"
 	"github.com/capsem/capsem-bench/internal/catalogue"
+	"github.com/capsem/capsem-bench/internal/record"
+	"github.com/capsem/capsem-bench/internal/termtext"
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 )
@@ -36,7 +39,7 @@ in results and in ~/.capsem/sessions.`,
 			if len(args) == 0 {
 				return usage("session: want list, inspect or query, as in 'capsem-bench session list'")
 			}
-			return usage("session: unknown command %q; want list, inspect or query", args[0])
+			return unknownCommand(cmd, args[0])
 		},
 		RunE: func(*cobra.Command, []string) error { return nil }, // Args never lets it come to this
 	}
@@ -66,12 +69,12 @@ func (a *app) sessionListCommand() *cobra.Command {
 				return err
 			}
 			for _, n := range list.Notes {
-				fmt.Fprintln(a.stderr, "note:", clean(n))
+				fmt.Fprintln(a.stderr, "note:", termtext.Block(n))
 			}
 			if asJSON {
 				return a.outputJSON(list)
 			}
-			return a.output(sessionTable(list))
+			return a.show(sessionTable(list, a.stdoutWidth()))
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON instead of a table")
@@ -127,15 +130,20 @@ func findSession(cmd *cobra.Command, arg string) (string, error) {
 }
 
 func (a *app) sessionInspectCommand() *cobra.Command {
-	var asJSON bool
+	var asJSON, single bool
 	cmd := &cobra.Command{
 		Use:   "inspect [SESSION]",
-		Short: "Say what a session did, and where the time of snapshots went",
+		Short: "Say what a session did, and where the time went",
 		Long: `inspect prints event counts, MCP tool usage, proxy usage and, where the
-benchmark text lies beside the database, the end-to-end time of each snapshot
-operation split into process start, handshake, transport and gateway.`,
+benchmark text lies beside the database, where the time went: that of each
+snapshot operation split into process start, handshake, transport and gateway,
+and that of http and throughput into proxy and what is outside of it.
+
+With --calls it lists every call and request with what the host took for it,
+and percentiles of each tool, domain and operation.`,
 		Example: `  capsem-bench session inspect
   capsem-bench session inspect results/20261125-101500-1a2b --json
+  capsem-bench session inspect --calls
   capsem-bench session inspect ~/.capsem/sessions/20260327-101500-1a2b/session.db.gz`,
 		Args: atMostArgs(1, "at most one session"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -143,7 +151,7 @@ operation split into process start, handshake, transport and gateway.`,
 			if err != nil {
 				return err
 			}
-			sum, err := inspect(cmd, path)
+			sum, err := inspect(cmd, path, single)
 			if err != nil {
 				return exit(exitUsage, err)
 			}
@@ -151,19 +159,20 @@ operation split into process start, handshake, transport and gateway.`,
 				return a.outputJSON(sum)
 			}
 			var text strings.Builder
-			if err := session.WriteSummary(&text, sum, a.term.width()); err != nil {
+			if err := session.WriteSummary(&text, sum, a.stdoutWidth()); err != nil {
 				return exit(exitUnfit, err)
 			}
-			return a.output(text.String())
+			return a.show(text.String())
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON instead of tables")
+	cmd.Flags().BoolVar(&single, "calls", false, "list single calls, with percentiles")
 	return cmd
 }
 
-// inspect reads a database, with the split of the snapshot calls that the
-// benchmark text beside it times.
-func inspect(cmd *cobra.Command, path string) (*session.Summary, error) {
+// inspect reads a database, with the split of the snapshot calls and the
+// requests that the benchmark text beside it times.
+func inspect(cmd *cobra.Command, path string, single bool) (*session.Summary, error) {
 	db, err := session.Open(path)
 	if err != nil {
 		return nil, err
@@ -173,17 +182,25 @@ func inspect(cmd *cobra.Command, path string) (*session.Summary, error) {
 	if err != nil {
 		return nil, err
 	}
-	calls, notes := snapshotCalls(filepath.Dir(path))
+	texts, notes := benchTexts(filepath.Dir(path))
 	sum.Notes = append(sum.Notes, notes...)
-	if len(calls) > 0 {
-		sum.Split, err = db.Split(cmd.Context(), calls)
+	if calls := snapshotCalls(texts); len(calls) > 0 {
+		if sum.Split, err = db.Split(cmd.Context(), calls); err != nil {
+			return nil, err
+		}
+	}
+	if sum.Requests, err = db.SplitRequests(cmd.Context(), requestPasses(texts)); err != nil {
+		return nil, err
+	}
+	if single {
+		err = db.SingleCalls(cmd.Context(), sum)
 	}
 	return sum, err
 }
 
-// snapshotCalls returns the timed calls of every benchmark text in dir.
-func snapshotCalls(dir string) (calls []session.OpCall, notes []string) {
-	names, _ := filepath.Glob(filepath.Join(dir, "boot-*.txt"))
+// benchTexts reads every benchmark text in dir.
+func benchTexts(dir string) (reps []*convert.Report, notes []string) {
+	names, _ := filepath.Glob(filepath.Join(dir, record.BootFiles))
 	for _, name := range append(names, filepath.Join(dir, textName)) {
 		f, err := os.Open(name)
 		if err != nil {
@@ -198,6 +215,14 @@ func snapshotCalls(dir string) (calls []session.OpCall, notes []string) {
 		if _, _, ok := rep.Clock.At(0); !ok && rep.Run != nil && rep.Run.Sandbox == "qemu" {
 			notes = append(notes, name+" does not say how far the guest's clock is from the host's, so calls may not be found")
 		}
+		reps = append(reps, rep)
+	}
+	return reps, notes
+}
+
+// snapshotCalls returns the timed calls of snapshots.
+func snapshotCalls(reps []*convert.Report) (calls []session.OpCall) {
+	for _, rep := range reps {
 		for _, res := range rep.Category(catalogue.Snapshot) {
 			for _, s := range res.Samples {
 				if s.StartNS > 0 {
@@ -209,16 +234,53 @@ func snapshotCalls(dir string) (calls []session.OpCall, notes []string) {
 			}
 		}
 	}
-	return calls, notes
+	return calls
+}
+
+// requestPasses returns the rounds of the operations that make requests.
+func requestPasses(reps []*convert.Report) (passes []session.Pass) {
+	for _, rep := range reps {
+		for _, c := range []catalogue.Category{catalogue.HTTP, catalogue.Throughput} {
+			cat := rep.Categories[c]
+			if cat == nil {
+				continue
+			}
+			for _, res := range rep.Category(c) {
+				for _, s := range res.Samples {
+					if s.StartNS <= 0 || !res.Known {
+						continue
+					}
+					offset, bound, _ := rep.Clock.At(s.StartNS)
+					passes = append(passes, session.Pass{
+						Op: res.Op.ID, URL: cat.URL, Start: time.Unix(0, s.StartNS-offset), Elapsed: time.Duration(s.ElapsedNS),
+						Bound: time.Duration(bound), OK: s.Count, Failed: s.Failed, Client: clientTimes(s),
+					})
+				}
+			}
+		}
+	}
+	return passes
+}
+
+// clientTimes are the times of a round's requests. A download is one.
+func clientTimes(s record.Samples) session.Times {
+	const ms = 1e6
+	if l := s.Latency; l != nil {
+		return session.Times{Mean: l.Mean / ms, P50: l.P50 / ms, P95: l.P95 / ms, P99: l.P99 / ms, Max: l.Max / ms}
+	}
+	one := float64(s.ElapsedNS) / ms
+	return session.Times{Mean: one, P50: one, P95: one, P99: one, Max: one}
 }
 
 func (a *app) sessionQueryCommand() *cobra.Command {
 	var asJSON bool
+	var limit time.Duration
 	cmd := &cobra.Command{
 		Use:   "query SQL|- [SESSION]",
 		Short: "Ask a session database in SQL, reading only",
 		Long: `query runs one reading SQL statement and prints its rows. With - the statement
-comes from standard input. At most 10,000 rows are printed.`,
+comes from standard input. At most 10,000 rows are printed, and a query that
+takes longer than --timeout is broken off.`,
 		Example: `  capsem-bench session query 'SELECT domain, count(*) FROM net_events GROUP BY 1'
   capsem-bench session query --json 'SELECT * FROM mcp_calls LIMIT 3' 20261125-101500-1a2b
   capsem-bench session query - < report.sql`,
@@ -242,7 +304,12 @@ comes from standard input. At most 10,000 rows are printed.`,
 				return exit(exitUsage, err)
 			}
 			defer db.Close()
-			res, err := db.Query(cmd.Context(), sql, session.QueryLimits{})
+			if limit <= 0 {
+				return usage("--timeout %v: want a time such as 30s", limit)
+			}
+			ctx, cancel := context.WithTimeoutCause(cmd.Context(), limit, fmt.Errorf("it took longer than %v; --timeout allows more", limit))
+			defer cancel()
+			res, err := db.Query(ctx, sql, session.QueryLimits{})
 			if err != nil {
 				return exit(exitUsage, err)
 			}
@@ -252,11 +319,21 @@ comes from standard input. At most 10,000 rows are printed.`,
 			if asJSON {
 				return a.outputJSON(res)
 			}
-			return a.output(rowsTable(res))
+			return a.show(rowsTable(res, a.stdoutWidth()))
 		},
 	}
+	cmd.Flags().DurationVar(&limit, "timeout", 30*time.Second, "how long the query may take")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON instead of a table")
 	return cmd
+}
+
+// stdoutWidth is the width of tables on standard output: that of the terminal,
+// and any width where it is none.
+func (a *app) stdoutWidth() int {
+	if t := newTerm(a.stdout); t.tty {
+		return t.width()
+	}
+	return -1
 }
 
 // outputJSON prints a value for programs.
@@ -265,7 +342,7 @@ func (a *app) outputJSON(v any) error {
 	if err != nil {
 		return exit(exitUnfit, err)
 	}
-	return a.output(string(text) + "\n")
+	return a.output(string(termtext.JSON(text)) + "\n")
 }
 
 func first(args []string) string {

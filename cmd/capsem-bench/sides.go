@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/capsem/capsem-bench/cmd/capsem-bench/internal/userfile"
 	"github.com/capsem/capsem-bench/compare"
 	"golang.org/x/sync/errgroup"
 )
@@ -19,8 +20,12 @@ import (
 // loadSide reads one side of a comparison: a file of one boot, a directory of
 // one file a boot, or "-" for standard input. Several are separated by commas.
 func (a *app) loadSide(arg string) (*compare.Side, error) {
+	names := strings.Split(arg, ",")
+	if _, err := os.Stat(arg); err == nil { // a name with a comma in it
+		names = []string{arg}
+	}
 	var files []string
-	for name := range strings.SplitSeq(arg, ",") {
+	for _, name := range names {
 		found, err := bootFiles(name)
 		if err != nil {
 			return nil, err
@@ -81,13 +86,35 @@ func bootsIn(dir string, entries []fs.DirEntry) ([]string, error) {
 		}
 	}
 	if len(out) == 0 {
-		return nil, fmt.Errorf("%s: no boot in it; want one .txt or .json file a boot", dir)
+		return nil, fmt.Errorf("%s: no boot in it; want one .txt or .json file a boot%s", dir, runsInside(dir, entries))
 	}
 	slices.Sort(out)
 	for i, n := range out {
 		out[i] = filepath.Join(dir, n)
 	}
 	return out, nil
+}
+
+// runsInside names directories in a directory that have boots: somebody gave
+// the place of all runs for one of them.
+func runsInside(dir string, entries []fs.DirEntry) string {
+	var runs []string
+	for _, e := range entries {
+		name := filepath.Join(dir, e.Name())
+		if inside, err := os.ReadDir(name); err == nil && !strings.HasPrefix(e.Name(), ".") {
+			if boots, err := bootsIn(name, inside); err == nil && len(boots) > 0 {
+				runs = append(runs, name)
+			}
+		}
+	}
+	if len(runs) == 0 {
+		return ""
+	}
+	newest := runs[len(runs)-1] // names begin with the time
+	if len(runs) == 1 {
+		return "; there is a run in " + newest
+	}
+	return fmt.Sprintf("; there are %d runs in it, the last of which is %s", len(runs), newest)
 }
 
 // loadBoots reads files in the given order, several at a time.
@@ -106,7 +133,7 @@ func (a *app) loadBoots(files []string) (*compare.Side, error) {
 				all[i].boots, all[i].notes, err = compare.ReadBoots(a.stdin, "standard input")
 				return err
 			}
-			data, err := os.ReadFile(name)
+			data, err := userfile.Read(name)
 			if err != nil {
 				return err
 			}
@@ -142,17 +169,17 @@ func once(side *compare.Side) {
 }
 
 // loadSides reads both sides. Standard input can be only one of them.
-func (a *app) loadSides(args []string) (old, new *compare.Side, err error) {
+func (a *app) loadSides(args []string) (base, cand *compare.Side, err error) {
 	if args[0] == "-" && args[1] == "-" {
 		return nil, nil, usage("standard input can be one side only")
 	}
-	if old, err = a.loadSide(args[0]); err != nil {
+	if base, err = a.loadSide(args[0]); err != nil {
 		return nil, nil, exit(exitUsage, err)
 	}
-	if new, err = a.loadSide(args[1]); err != nil {
+	if cand, err = a.loadSide(args[1]); err != nil {
 		return nil, nil, exit(exitUsage, err)
 	}
-	return old, new, nil
+	return base, cand, nil
 }
 
 // joined is the text of all boots of a side.

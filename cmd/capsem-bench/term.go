@@ -1,43 +1,89 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
-	"unicode"
 
 	"github.com/jedib0t/go-pretty/v6/text"
 	xterm "golang.org/x/term"
 
+	"github.com/capsem/capsem-bench/internal/termtext/layout"
 	"github.com/capsem/capsem-bench/sandbox/qemu"
 )
 
 // This file has all rules of terminal output. Colour and progress appear on a
-// terminal only, colour not with NO_COLOR, neither with TERM=dumb; width is
-// the terminal's, 80 elsewhere; whatever came from a guest or a file is shown
-// without control characters.
+// terminal only. NO_COLOR and CLICOLOR=0 keep colour away, CLICOLOR_FORCE brings
+// it everywhere, and --color is above both. TERM=dumb has neither colour nor
+// progress. In a locale whose characters are not UTF-8, and with TERM=dumb,
+// what people read is ASCII; without any locale it is not. Width is the
+// terminal's, else $COLUMNS, else 80.
 
-// term is the people's side: standard error.
+// term is a stream that people read: standard error, and standard output where
+// a command prints text.
 type term struct {
 	w     io.Writer
 	file  *os.File // of the terminal; nil without one
 	tty   bool     // the cursor can be moved
 	color bool
+	ascii bool
 }
 
 func newTerm(w io.Writer) *term {
-	t := &term{w: w}
-	f, ok := w.(*os.File)
-	if !ok || !xterm.IsTerminal(int(f.Fd())) {
-		return t
+	t := &term{w: w, ascii: asciiOnly(os.Getenv)}
+	dumb := os.Getenv("TERM") == "dumb"
+	if f, ok := w.(*os.File); ok && xterm.IsTerminal(int(f.Fd())) {
+		t.file = f
+		t.tty = !dumb
 	}
-	t.file = f
-	t.tty = os.Getenv("TERM") != "dumb"
-	t.color = t.tty && os.Getenv("NO_COLOR") == ""
+	t.color = colorWanted(t.tty, dumb, os.Getenv)
 	return t
+}
+
+// colorWanted follows no-color.org and bixense.com/clicolors.
+func colorWanted(tty, dumb bool, env func(string) string) bool {
+	switch force := env("CLICOLOR_FORCE"); {
+	case env("NO_COLOR") != "":
+		return false
+	case force != "" && force != "0":
+		return true
+	}
+	return tty && !dumb && env("CLICOLOR") != "0"
+}
+
+// asciiOnly reports whether a terminal shows nothing but ASCII: what the first
+// of the locale's variables says that is set. None of them set says nothing;
+// so it is in most containers, whose terminals show UTF-8.
+func asciiOnly(env func(string) string) bool {
+	if env("TERM") == "dumb" {
+		return true
+	}
+	locale := strings.ToLower(cmp.Or(env("LC_ALL"), env("LC_CTYPE"), env("LANG")))
+	return locale != "" && !strings.Contains(locale, "utf-8") && !strings.Contains(locale, "utf8")
+}
+
+// setColor takes the value of --color.
+func (t *term) setColor(when string) {
+	switch when {
+	case "always":
+		t.color = true
+	case "never":
+		t.color = false
+	}
+}
+
+// Write prints text for people.
+func (t *term) Write(b []byte) (int, error) {
+	if !t.ascii {
+		return t.w.Write(b)
+	}
+	_, err := io.WriteString(t.w, layout.ASCII(string(b)))
+	return len(b), err
 }
 
 // width is how many columns there are now: a window may change while
@@ -48,21 +94,11 @@ func (t *term) width() int {
 			return w
 		}
 	}
+	if w, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && w > 0 {
+		return w
+	}
 	return 80
 }
-
-// clean returns text without control characters, newlines kept.
-func clean(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r == '\n' || unicode.IsPrint(r) && r != unicode.ReplacementChar {
-			return r
-		}
-		return -1
-	}, s)
-}
-
-// oneLine is clean for text that must stay on its line.
-func oneLine(s string) string { return strings.ReplaceAll(clean(s), "\n", " ") }
 
 // quietFor is how long something may take before a progress line appears.
 const quietFor = 2 * time.Second

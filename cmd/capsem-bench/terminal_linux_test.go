@@ -80,6 +80,7 @@ var colour = regexp.MustCompile("\x1b\\[[0-9;]*m")
 // Progress and colour are for terminals, colour not with NO_COLOR, and a
 // terminal that can do neither gets neither.
 func TestTerminal(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name             string
 		env              []string
@@ -96,7 +97,7 @@ func TestTerminal(t *testing.T) {
 			tr := newTrial(t, tt.env...)
 			slowGuest(t, tr, someOp)
 			out := tr.onTerminal(t, 80, append([]string{"run", "http"}, tt.args...)...)
-			assert.Equal(t, tt.progress, strings.Contains(out, drawn+"HTTP/n=50/c=5  "), "progress: %q", out)
+			assert.Equal(t, tt.progress, strings.Contains(out, drawn+"HTTP/n=50/c=5, 1m0s left  "), "progress: %q", out)
 			assert.Equal(t, tt.colour, colour.MatchString(out), "colour: %q", out)
 			rest := colour.ReplaceAllString(strings.ReplaceAll(out, drawn, ""), "")
 			assert.NotContains(t, rest, "\x1b")
@@ -109,7 +110,8 @@ func TestTerminal(t *testing.T) {
 
 // The same in a pipe: no progress, no colour, whatever the environment says.
 func TestPipe(t *testing.T) {
-	tr := newTrial(t, "TERM=xterm", "COLORTERM=truecolor", "CLICOLOR_FORCE=1")
+	t.Parallel()
+	tr := newTrial(t, "TERM=xterm", "COLORTERM=truecolor")
 	slowGuest(t, tr, someOp)
 	require.Equal(t, exitOK, tr.run(t, "run", "http"), tr.stderr.String())
 	assert.NotContains(t, tr.stderr.String(), "\x1b")
@@ -120,14 +122,15 @@ func TestPipe(t *testing.T) {
 // Every line fits the terminal, so that a progress line can be erased; also
 // where a character takes two columns.
 func TestTerminalWidth(t *testing.T) {
+	t.Parallel()
 	for i, tt := range []struct {
 		columns uint16
 		op      string
 		want    string // the progress line
 	}{
-		{80, someOp, "HTTP/n=50/c=5  1s (last time 1m0s)"},
-		{40, someOp, "HTTP/n=50/c=5  1s (last time 1m0s)"},
-		{30, someOp, "HTTP/n=50/c=5  1s"},
+		{80, someOp, "HTTP/n=50/c=5, 1m0s left  1s (last time 1m0s)"},
+		{40, someOp, "HTTP/n=50/c=5, 1m0s left  1s"},
+		{30, someOp, "HTTP/n=50/c=5, 1m0s left  1s"},
 		{30, "HTTP/n=50/c=5/scenario=a_long_one", "HTTP/n=50/c=5/scenario...  1s"},
 		{30, "HTTP/n=漢字漢字漢字漢字漢字漢字", "HTTP/n=漢字漢字漢字漢...  1s"},
 		{0, "HTTP/n=50/c=5/scenario=" + strings.Repeat("x", 80), "HTTP/n=50/c=5/scenario=" + strings.Repeat("x", 49) + "...  1s"}, // not known: 80

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/capsem/capsem-bench/host/session"
@@ -26,8 +28,13 @@ func (a *app) vmCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "vm",
 		Short: "Build, check and use the QEMU sandbox",
-		Args:  atMostArgs(0, "a subcommand"),
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			return unknownCommand(cmd, args[0])
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(a.vmBuildCommand(), a.vmSetupCommand(), a.vmDoctorCommand(), a.vmExecCommand(), a.vmShellCommand(),
 		a.vmListCommand(), a.vmCopyCommand(), a.vmProxyCommand(), a.vmSSHConfigCommand(), a.vmFloorCommand(), a.vmPruneCommand())
@@ -55,7 +62,7 @@ manifest.json in the directory names them. The profiles:
 			}
 			p := newProgress(a.term, false)
 			defer p.Close()
-			build := opt.build(func(what string) { p.step(what, 0) })
+			build := a.build(opt, func(what string) { p.step(what, 0) })
 			build.Fresh = fresh
 			begin := time.Now()
 			image, err := qemu.Build(cmd.Context(), build)
@@ -70,7 +77,7 @@ manifest.json in the directory names them. The profiles:
 		},
 	}
 	opt.imageFlags(cmd.Flags())
-	cmd.Flags().BoolVar(&fresh, "fresh", false, "build it anew, with today's packages")
+	cmd.Flags().BoolVar(&fresh, "fresh", false, "build it again, with today's packages")
 	return cmd
 }
 
@@ -199,6 +206,9 @@ func (a *app) execInVM(ctx context.Context, f *pflag.FlagSet, opt *execOptions, 
 		texts.fetch(ctx)
 	}
 	err = errors.Join(err, texts.close())
+	if opt.out != "" {
+		defer a.keptIn(opt.out)
+	}
 	err = errors.Join(err, v.Close())
 	stages.Mark("close")
 	if opt.stages {
@@ -207,11 +217,26 @@ func (a *app) execInVM(ctx context.Context, f *pflag.FlagSet, opt *execOptions, 
 	return commandEnd(ctx, status, err)
 }
 
+// keptIn says where what was kept lies.
+func (a *app) keptIn(dir string) {
+	var files []string
+	for _, name := range []string{textName, sessionName} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			files = append(files, name)
+		}
+	}
+	if len(files) > 0 {
+		fmt.Fprintf(a.stderr, "Results in %s: %s\n", dir, strings.Join(files, ", "))
+	}
+}
+
 // commandEnd is how a command in a VM went: its own status, if it came to one.
 func commandEnd(ctx context.Context, status int, err error) error {
 	switch {
 	case errors.Is(err, remote.ErrLeft):
 		return exit(exitInterrupted, err)
+	case errors.Is(err, syscall.EPIPE):
+		return nil // as for every command whose reader has seen enough
 	case err != nil && ctx.Err() != nil:
 		return &exitError{exitInterrupted, errors.New("interrupted")}
 	case err != nil:
@@ -225,10 +250,14 @@ func commandEnd(ctx context.Context, status int, err error) error {
 // guestPrograms is the machine with capsem-bench in it. What has to be built
 // is built at once, which takes little longer than one program does.
 func (a *app) guestPrograms(ctx context.Context, opt *execOptions, notify func(string)) (machine qemu.Options, guest string, err error) {
+	tools, err := opt.programs()
+	if err != nil {
+		return machine, "", err
+	}
 	var command string
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
-		machine, err = a.machine(ctx, &opt.machineOptions, notify)
+		machine, err = a.machineWith(ctx, &opt.machineOptions, tools, notify)
 		return err
 	})
 	if opt.tools {

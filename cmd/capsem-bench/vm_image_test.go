@@ -73,8 +73,8 @@ func TestVMImageIsAnother(t *testing.T) {
 	}
 }
 
-// One that is not whole is built anew. Where that cannot be, both reasons are
-// told, and what was there stays.
+// One that is not whole is built again. Where that cannot be, both reasons are
+// printed, and what was there stays.
 func TestVMImageIsTruncated(t *testing.T) {
 	for _, file := range []string{"rootfs.squashfs", "manifest.json"} {
 		t.Run(file, func(t *testing.T) {
@@ -82,6 +82,7 @@ func TestVMImageIsTruncated(t *testing.T) {
 			tr.spoil(t, file, truncate)
 			tr.measure(t, "--mirror", "http://127.0.0.1:1/debian", "startup")
 			assert.Equal(t, exitUnfit, tr.wait(t), tr.stderr.String())
+			assert.Regexp(t, `(?m)^capsem-bench: the image in the cache cannot be used and is built again, which takes minutes: `, tr.stderr.String())
 			assert.Contains(t, tr.stderr.String(), "building the minimal image: apt-get: ")
 			assert.Contains(t, tr.stderr.String(), "no usable image in "+tr.image+": ")
 			assert.Contains(t, tr.stderr.String(), file)

@@ -5,10 +5,12 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/capsem/capsem-bench/internal/record"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -90,6 +92,36 @@ func TestVMStops(t *testing.T) {
 	tr.kept(t)
 }
 
+// One that stood still and went on has no figure that means anything: its
+// clock ran on, and the benchmark's ticks came late. All that is shown says so.
+func TestVMStoodStill(t *testing.T) {
+	t.Parallel()
+	tr := newVMTrial(t)
+	tr.measure(t, "-v", "disk")
+	tr.awaitText(t, start("Disk/op=rand_write_4k/count=10000"))
+	<-time.After(2 * time.Second) // before that the pass may not have begun to look; it takes ten
+	tr.kill(t, "qemu-system", syscall.SIGSTOP)
+	<-time.After(8 * time.Second) // how long it stands still, and so is the thing that is tested
+	tr.kill(t, "qemu-system", syscall.SIGCONT)
+	status := tr.wait(t)
+	const says = `the process stood still for \d+\.\d s`
+	texts, err := filepath.Glob(filepath.Join(tr.dir, resultsDir, "*", textName))
+	require.NoError(t, err)
+	require.Len(t, texts, 1)
+	op := readText(t, texts[0]).Find("disk/rand_write_4k")
+	require.NotNil(t, op)
+	note := op.Note
+	if note.Status == record.Invalid {
+		assert.Equal(t, exitFailed, status, tr.stderr.String())
+		assert.Regexp(t, says, note.Reason)
+	} else { // it was before what is timed
+		assert.Equal(t, exitOK, status, tr.stderr.String())
+		assert.Regexp(t, says, strings.Join(note.Doubts, "; "))
+	}
+	assert.Regexp(t, `"(reason|doubts)":[^}]*`+says, strings.ReplaceAll(tr.stdout.String(), "\n", ""))
+	assert.Regexp(t, says, strings.Join(strings.Fields(tr.stderr.String()), " "), "beside the table")
+}
+
 // Without any of its programs a machine is of no more use; what was measured
 // until then stays.
 func TestVMLosesProgram(t *testing.T) {
@@ -135,7 +167,7 @@ func TestVMKilled(t *testing.T) {
 				"processes left: %v", tr.processes())
 			dirs, err := os.ReadDir(tr.tmp)
 			require.NoError(t, err)
-			require.Len(t, dirs, 1, "the machine's directory is all that is left")
+			require.Len(t, dirs, 2, "the directories of the machine and of the origin are all that is left")
 
 			tr.measure(t, "startup")
 			tr.await(t, "QEMU", func() bool { return tr.pidOf(t, "qemu-system") != 0 })

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/capsem/capsem-bench/internal/testbuild"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -33,16 +34,27 @@ const vmTestLimit = 10 * time.Minute
 // built already.
 func inVMs(t *testing.T, dir string, args ...string) (stdout string) {
 	t.Helper()
-	tr := newTrial(t)
+	return inVMsWith(t, nil, dir, args...)
+}
+
+// inVMsWith is inVMs with further variables.
+func inVMsWith(t *testing.T, env []string, dir string, args ...string) (stdout string) {
+	t.Helper()
+	tr := newTrial(t, env...)
+	return tr.inVMs(t, filepath.Join(tr.bin, "capsem-bench"), dir, args...)
+}
+
+func (tr *trial) inVMs(t *testing.T, command, dir string, args ...string) (stdout string) {
+	t.Helper()
 	cache, err := os.UserCacheDir()
 	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), vmTestLimit)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, filepath.Join(tr.bin, "capsem-bench"), args...)
+	cmd := exec.CommandContext(ctx, command, args...)
 	var out, errs bytes.Buffer
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &out, &errs
 	cmd.Env = append(tr.env, "XDG_CACHE_HOME="+cache, "PATH="+os.Getenv("PATH"),
-		"CAPSEM_BENCH_COMMAND="+build(t, "capsem-bench-static", "build", "github.com/capsem/capsem-bench/cmd/capsem-bench"))
+		"CAPSEM_BENCH_COMMAND="+testbuild.Command(t))
 	require.NoError(t, cmd.Run(), errs.String())
 	return out.String()
 }
@@ -51,12 +63,12 @@ func inVMs(t *testing.T, dir string, args ...string) (stdout string) {
 // one, and in a run of one.
 func TestVMSnapshotSplit(t *testing.T) {
 	for name, args := range map[string][]string{
-		"exec": {"vm", "exec", "--accel", "tcg", "--out", "out", "--", "capsem-bench", "snapshot"},
+		"exec": {"vm", "exec", "--accel", "tcg", "--out", "out", "--", "sh", "-c", "capsem-bench snapshot && ls -A"},
 		"run":  {"run", "--sandbox", "qemu", "--accel", "tcg", "--out", "out", "snapshot"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			inVMs(t, dir, args...)
+			assert.NotContains(t, inVMs(t, dir, args...), ".cache", "a cache directory in the workspace")
 			clock := readText(t, filepath.Join(dir, "out", textName)).Clock
 			require.NotNil(t, clock)
 			require.Len(t, clock.Readings, 2, "before and after")

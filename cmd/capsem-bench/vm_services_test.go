@@ -18,6 +18,7 @@ import (
 
 	"github.com/capsem/capsem-bench/internal/catalogue"
 	"github.com/capsem/capsem-bench/internal/delay"
+	"github.com/capsem/capsem-bench/internal/testbuild"
 	"github.com/capsem/capsem-bench/sandbox"
 	"github.com/capsem/capsem-bench/sandbox/qemu"
 	"github.com/capsem/capsem-bench/sandbox/remote"
@@ -47,14 +48,14 @@ func measureBetween(t *testing.T, in *between, categories ...catalogue.Category)
 	qemuTools, err := qemu.FindTools()
 	require.NoError(t, err)
 	image := userImage(t)
-	kind := sandboxKind{name: "between", prepare: func(context.Context, prepareConfig) (openFunc, error) {
-		return func(ctx context.Context, b bootConfig) (opened, error) {
-			db, err := b.session()
+	kind := sandboxKind{name: "between", prepare: func(context.Context, func(string)) (openFunc, error) {
+		return func(ctx context.Context, b sandbox.Boot) (sandbox.Sandbox, error) {
+			db, err := b.Session()
 			if err != nil {
 				return nil, err
 			}
 			in.VM, err = sandbox.NewVM(ctx, sandbox.VMConfig{
-				Dir: b.dir, Binary: guest, Session: db, Wrap: in.wrap,
+				Dir: b.Dir, Binary: guest, Session: db, Wrap: in.wrap,
 				Machine: qemu.Options{Image: image, Accel: qemu.TCG, Guest: tools, Tools: qemuTools},
 			})
 			return in, err
@@ -80,7 +81,7 @@ type gatewayProcess struct {
 
 func (g *gatewayProcess) start(workspace string) error {
 	_ = os.Remove(g.socket)
-	g.cmd = exec.Command(g.binary, "-workspace", workspace, "-store", g.store, "-socket", g.socket)
+	g.cmd = exec.Command(g.binary, "serve", "--workspace", workspace, "--store", g.store, "--gateway", "unix:"+g.socket)
 	return g.cmd.Start()
 }
 
@@ -94,12 +95,6 @@ func (g *gatewayProcess) kill() {
 
 // unfinished reports whether a snapshot was begun and not finished.
 func (g *gatewayProcess) unfinished() bool { return one(filepath.Join(g.store, ".new-*")) }
-
-// one reports whether a file has a name that matches.
-func one(pattern string) bool {
-	found, _ := filepath.Glob(pattern)
-	return len(found) > 0
-}
 
 // relay hands each connection to whoever listens on the socket, for which it
 // waits, and ends with the listener.
@@ -161,7 +156,7 @@ func ballast(t *testing.T, workspace string) {
 func TestVMGatewayKilled(t *testing.T) {
 	dir := t.TempDir()
 	g := &gatewayProcess{
-		binary: build(t, "gatewayd", "build", "github.com/capsem/capsem-bench/internal/gatewayd"),
+		binary: testbuild.Command(t),
 		socket: filepath.Join(dir, "s"), store: filepath.Join(dir, "store"),
 	}
 	done := make(chan struct{})

@@ -29,7 +29,7 @@ func TestVMWorkspaceFull(t *testing.T) {
 	assert.Equal(t, "ok", doc.Ops["snapshot/10/create"].Status)
 	for _, op := range []string{"snapshot/100/create", "snapshot/100/revert", "snapshot/500/create"} {
 		assert.Equal(t, "failed", doc.Ops[op].Status, op)
-		assert.Regexp(t, `no space|No space`, doc.Ops[op].Reason)
+		assert.Regexp(t, `no room for the snapshot|no space|No space`, doc.Ops[op].Reason)
 	}
 	files, err := filepath.Glob(filepath.Join(out, "*"))
 	require.NoError(t, err)

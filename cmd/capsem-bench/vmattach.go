@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/capsem/capsem-bench/internal/shell"
+	"github.com/capsem/capsem-bench/internal/termtext"
 	"github.com/capsem/capsem-bench/internal/vmconfig"
 	"github.com/capsem/capsem-bench/sandbox"
 	"github.com/capsem/capsem-bench/sandbox/qemu"
@@ -45,9 +46,12 @@ func (a *app) vmListCommand() *cobra.Command {
 			rows := [][]string{{"NAME", "PID", "UP", "IMAGE", "ARCH", "ACCEL", "DIRECTORY"}}
 			for _, r := range list {
 				up := time.Since(r.Started).Round(time.Second).String()
-				rows = append(rows, []string{r.Name, strconv.Itoa(r.PID), up, r.Profile, string(r.Arch), string(r.Accel), r.Dir})
+				// An image's words for itself may come from elsewhere.
+				rows = append(rows, []string{
+					r.Name, strconv.Itoa(r.PID), up, termtext.Cell(r.Profile), termtext.Cell(string(r.Arch)), termtext.Cell(string(r.Accel)), termtext.Cell(r.Dir),
+				})
 			}
-			return a.output(columns(rows))
+			return a.show(columns(rows, a.stdoutWidth()))
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON instead of a table")
@@ -143,7 +147,7 @@ func (a *app) copyVM(ctx context.Context, from, to string) error {
 	}
 	defer client.Close()
 	p := newProgress(a.term, false)
-	p.step("copying "+clean(from), 0)
+	p.step("copying "+termtext.Block(from), 0)
 	transfer := client.Upload
 	if out {
 		transfer = client.Download
@@ -151,7 +155,7 @@ func (a *app) copyVM(ctx context.Context, from, to string) error {
 	done, err := transfer(ctx, src, dst)
 	p.Close()
 	for _, w := range done.Warnings {
-		fmt.Fprintln(a.stderr, "capsem-bench:", clean(w))
+		fmt.Fprintln(a.stderr, "capsem-bench:", termtext.Block(w))
 	}
 	switch {
 	case ctx.Err() != nil:

@@ -11,10 +11,9 @@ import (
 	"time"
 
 	"github.com/capsem/capsem-bench/internal/scratch"
+	"github.com/capsem/capsem-bench/internal/termtext"
 	"github.com/capsem/capsem-bench/sandbox"
 	"github.com/capsem/capsem-bench/sandbox/qemu"
-	"github.com/jedib0t/go-pretty/v6/table"
-	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 )
 
@@ -143,15 +142,11 @@ func (a *app) vmDoctor(ctx context.Context, opt *machineOptions) error {
 		}
 	}
 	closeProgress()
-	t := table.NewWriter()
-	t.SetStyle(table.StyleLight)
-	t.Style().Format.Header = text.FormatDefault
-	t.AppendHeader(table.Row{"check", "state", "value"})
-	t.SetColumnConfigs([]table.ColumnConfig{{Number: 3, WidthMax: max(20, a.term.width()-38), WidthMaxEnforcer: text.WrapSoft}})
+	var rows [][3]string
 	for _, c := range checks {
-		t.AppendRow(table.Row{c.name, c.state, clean(c.value)})
+		rows = append(rows, [3]string{c.name, c.state, termtext.Block(c.value)})
 	}
-	if _, err := fmt.Fprintln(a.stdout, t.Render()); err != nil {
+	if _, err := fmt.Fprintln(a.stdout, statesTable(rows, a.term.width())); err != nil {
 		return exit(exitUnfit, err)
 	}
 	return exit(exitUnfit, verdict)
@@ -172,7 +167,7 @@ func programChecks(opt *machineOptions) (checks []vmCheck, missing bool) {
 
 // bootChecks boots guests and says what came of it.
 func (a *app) bootChecks(ctx context.Context, opt *machineOptions, notify func(string)) ([]vmCheck, error) {
-	image, err := qemu.Build(ctx, opt.build(notify))
+	image, err := qemu.Build(ctx, a.build(opt, notify))
 	if err != nil {
 		return nil, err
 	}

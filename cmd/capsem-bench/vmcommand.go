@@ -16,14 +16,14 @@ import (
 type runFunc func(ctx context.Context, cmd remote.Command) (status int, err error)
 
 // execGrace is how long a command may go on after a signal that asks it to
-// end. Then it is interrupted once more, and killed 10 s later.
+// end. Then it is interrupted once more, and killed when the same time is over.
 const execGrace = 10 * time.Second
 
 // execCommand runs the command with our standard streams, or on our terminal;
 // without a line it is a login shell. Signals are the command's while it runs,
 // and what it makes of them is its status.
 func (a *app) execCommand(ctx context.Context, run runFunc, line string, terminal bool) (int, error) {
-	cmd := remote.Command{Line: line, Stdin: a.stdin, Stdout: a.stdout, Stderr: a.stderr}
+	cmd := remote.Command{Line: line, Stdin: a.stdin, Stdout: a.stdout, Stderr: a.stderr, Grace: a.grace}
 	work, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
 	if terminal {
@@ -38,7 +38,7 @@ func (a *app) execCommand(ctx context.Context, run runFunc, line string, termina
 		defer restore()
 		cmd.Terminal, cmd.Stdin = t, remote.Escape(in, func() { cancel(remote.ErrLeft) })
 	}
-	signals, stop := forwardSignals(ctx, func() { cancel(context.Canceled) })
+	signals, stop := forwardSignals(ctx, a.grace, func() { cancel(context.Canceled) })
 	defer stop()
 	cmd.Signals = signals
 	return run(work, cmd)
@@ -57,15 +57,15 @@ func (a *app) terminal() (in, out *os.File, err error) {
 // forwardSignals returns the signals that this process gets, to be handed on.
 // After one that asks to end, or the end of ctx, it calls cancel when the
 // grace is over.
-func forwardSignals(ctx context.Context, cancel func()) (<-chan os.Signal, func()) {
+func forwardSignals(ctx context.Context, grace time.Duration, cancel func()) (<-chan os.Signal, func()) {
 	caught, forward, done := make(chan os.Signal, 8), make(chan os.Signal, 8), make(chan struct{})
 	signal.Notify(caught, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
 	var running sync.WaitGroup
 	running.Go(func() {
-		over, grace := ctx.Done(), (<-chan time.Time)(nil)
+		over, graceOver := ctx.Done(), (<-chan time.Time)(nil)
 		end := func() {
-			if grace == nil {
-				grace = time.After(execGrace)
+			if graceOver == nil {
+				graceOver = time.After(grace)
 			}
 		}
 		for {
@@ -75,7 +75,7 @@ func forwardSignals(ctx context.Context, cancel func()) (<-chan os.Signal, func(
 			case <-over:
 				over = nil
 				end()
-			case <-grace:
+			case <-graceOver:
 				cancel()
 				return
 			case sig := <-caught:

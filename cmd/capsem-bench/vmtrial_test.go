@@ -50,7 +50,7 @@ func newVMTrial(t *testing.T, env ...string) *vmTrial {
 	tr.tmp, err = os.MkdirTemp("", "vmtest-")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(tr.tmp) })
-	require.Less(t, len(tr.tmp), 60)
+	require.Less(t, len(tr.tmp), 58)
 	tr.env = append(tr.env, "TMPDIR="+tr.tmp)
 	return tr
 }
@@ -137,18 +137,27 @@ func (tr *vmTrial) awaitText(t *testing.T, text string) {
 	tr.await(t, text, func() bool { return strings.Contains(tr.stderr.String(), text) })
 }
 
-// pidOf returns the process of the trial that runs a program, 0 if none does.
+// pidOf returns a process of the trial that runs a program, 0 if none does.
 func (tr *vmTrial) pidOf(t *testing.T, program string) int {
+	t.Helper()
+	if pids := tr.pidsOf(t, program); len(pids) > 0 {
+		return pids[0]
+	}
+	return 0
+}
+
+// pidsOf returns all of them.
+func (tr *vmTrial) pidsOf(t *testing.T, program string) (pids []int) {
 	t.Helper()
 	for _, dir := range tr.processes() {
 		exe, err := os.Readlink(filepath.Join(dir, "exe"))
 		if err == nil && strings.HasPrefix(filepath.Base(exe), program) {
 			pid, err := strconv.Atoi(filepath.Base(dir))
 			require.NoError(t, err)
-			return pid
+			pids = append(pids, pid)
 		}
 	}
-	return 0
+	return pids
 }
 
 // kill sends a signal to a program of the trial.
@@ -159,7 +168,7 @@ func (tr *vmTrial) kill(t *testing.T, program string, sig syscall.Signal) {
 	require.NoError(t, syscall.Kill(pid, sig))
 }
 
-// checkShown holds what people see to what a terminal may be told.
+// checkShown holds what people see to what may reach a terminal.
 func checkShown(t *testing.T, text string) {
 	t.Helper()
 	bad := regexp.MustCompile(`[^\n[:print:]\x{a0}-\x{10ffff}]`).FindString(text)

@@ -7,12 +7,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/capsem/capsem-bench/internal/testbuild"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -36,9 +38,9 @@ type vmUse struct {
 
 func newVMUse(t *testing.T) *vmUse {
 	t.Helper()
-	binary := build(t, "capsem-bench", "build", "github.com/capsem/capsem-bench/cmd/capsem-bench")
+	binary := testbuild.Command(t)
 	guest, tools := guestBinary(t), guestTools(t)
-	tmp, err := os.MkdirTemp("/tmp", "capsem-test-") // a short path, for sockets
+	tmp, err := os.MkdirTemp("/tmp", "capsem,test-") // a short path, for sockets; the comma is QEMU's own
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(tmp) })
 	t.Setenv("TMPDIR", tmp) // not before: what is built is for all tests
@@ -89,6 +91,12 @@ func (v *vmUse) boot(t *testing.T, name string) (*exec.Cmd, qemu.Running) {
 	return cmd, r
 }
 
+// localCID prints what a guest is known by, IOCTL_VM_SOCKETS_GET_LOCAL_CID of
+// vsock(7).
+const localCID = `import fcntl, struct
+with open("/dev/vsock", "rb") as f:
+    print(struct.unpack("I", fcntl.ioctl(f, 0x7b9, bytes(4)))[0])`
+
 // A running VM is found and used by other commands, ours and OpenSSH's.
 func TestVMAttach(t *testing.T) {
 	v := newVMUse(t)
@@ -98,6 +106,13 @@ func TestVMAttach(t *testing.T) {
 	var list []qemu.Running
 	require.NoError(t, json.Unmarshal([]byte(out), &list))
 	assert.Equal(t, []qemu.Running{r}, list)
+	status, out, errs = v.run(t, "capsem-bench", "vm", "exec", "--vm", "dev", "--", "python3", "-c", localCID)
+	require.Zero(t, status, errs)
+	assert.Equal(t, strconv.Itoa(int(r.CID))+"\n", out, "the guest's own")
+	status, out, errs = v.run(t, "bash", "-o", "pipefail", "-c", shell.Quote(v.binary)+" vm exec --vm dev -- yes | head -n 1")
+	assert.Zero(t, status)
+	assert.Equal(t, "y\n", out)
+	assert.Empty(t, errs)
 
 	status, out, errs = v.run(t, "capsem-bench", "vm", "exec", "--vm", "dev", "--", "sh", "-c", "uname -n; pwd; exit 7")
 	assert.Equal(t, 7, status, errs)
@@ -188,7 +203,7 @@ func TestVMAtOnce(t *testing.T) {
 	ends := make([]end, 3)
 	var running sync.WaitGroup
 	for i, args := range [][]string{
-		{"vm", "exec", "--accel", "tcg", "--", "sh", "-c", "echo one >mark; sleep 5; cat mark; curl -sS -o /dev/null -w '%{http_code}' https://www.google.com/"},
+		{"vm", "exec", "--accel", "tcg", "--", "sh", "-c", "echo one >mark; sleep 5; cat mark; curl -sS -o /dev/null -w '%{http_code}' https://www.google.com/ && curl -sS -o /dev/null -w ' %{http_code} %{remote_port}' http://www.google.com/ && curl -sS --http1.0 -o /dev/null -w ' %{http_code} %{http_version}' https://www.google.com/"},
 		{"vm", "exec", "--accel", "tcg", "--", "sh", "-c", "echo two >mark; sleep 5; cat mark; snapshots create x --json | grep -c checkpoint"},
 		{"run", "--sandbox", "qemu", "--accel", "tcg", "--out", results, "--quiet", "snapshot"},
 	} {
@@ -213,7 +228,7 @@ func TestVMAtOnce(t *testing.T) {
 	for _, e := range ends {
 		assert.Zero(t, e.status, e.errs)
 	}
-	assert.Equal(t, "one\n200", ends[0].out)
+	assert.Equal(t, "one\n200 200 80 200 1", ends[0].out)
 	assert.Equal(t, "two\n1\n", ends[1].out)
 	text, err := os.ReadFile(filepath.Join(results, textName))
 	require.NoError(t, err)

@@ -6,62 +6,27 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
 	"github.com/mdlayher/vsock"
+
+	"github.com/capsem/capsem-bench/internal/contract"
+	"github.com/capsem/capsem-bench/internal/vmconfig"
 )
 
-// defaultGateway is the host's end of a Capsem VM: CID 2, port 5003.
-const defaultGateway = "vsock:2:5003"
-
-// An address says where the gateway listens.
-type address struct {
-	network string // "unix", "tcp" or "vsock"
-	name    string // path, or host:port
-	cid     uint32 // vsock
-	port    uint32 // vsock
-}
-
-// parseAddress reads unix:/path, tcp:host:port or vsock:cid:port; "" is the
-// default. Only what is given is dialled: tcp is never chosen by itself.
-func parseAddress(s string) (address, error) {
+// gatewayAddress is where the environment says that the gateway listens; by
+// default it is the host's end of a Capsem VM.
+func gatewayAddress(getenv func(string) string) (contract.Address, error) {
+	s := getenv(contract.EnvGateway)
 	if s == "" {
-		s = defaultGateway
+		return contract.Address{Network: contract.Vsock, CID: vmconfig.HostCID, Port: vmconfig.GatewayPort}, nil
 	}
-	bad := fmt.Errorf("%s=%q is no address; want unix:/path, tcp:127.0.0.1:port or vsock:2:5003", envGateway, s)
-	network, rest, _ := strings.Cut(s, ":")
-	switch network {
-	case "unix":
-		if rest == "" {
-			return address{}, bad
-		}
-		return address{network: network, name: rest}, nil
-	case "tcp":
-		host, port, err := net.SplitHostPort(rest)
-		if err != nil || host == "" || port == "" {
-			return address{}, bad
-		}
-		return address{network: network, name: rest}, nil
-	case "vsock":
-		c, p, _ := strings.Cut(rest, ":")
-		cid, err1 := strconv.ParseUint(c, 10, 32)
-		port, err2 := strconv.ParseUint(p, 10, 32)
-		if err1 != nil || err2 != nil {
-			return address{}, bad
-		}
-		return address{network: network, cid: uint32(cid), port: uint32(port)}, nil
+	a, err := contract.ParseAddress(s)
+	if err != nil {
+		return a, fmt.Errorf("%s: %w", contract.EnvGateway, err)
 	}
-	return address{}, bad
-}
-
-func (a address) String() string {
-	if a.network == "vsock" {
-		return fmt.Sprintf("vsock:%d:%d", a.cid, a.port)
-	}
-	return a.network + ":" + a.name
+	return a, nil
 }
 
 // A conn is a connection whose sending half can be closed alone.
@@ -71,16 +36,16 @@ type conn interface {
 }
 
 // dial makes one attempt.
-func (a address) dial(ctx context.Context) (conn, error) {
-	if a.network == "vsock" {
-		c, err := vsock.DialContext(ctx, a.cid, a.port, nil)
+func dial(ctx context.Context, a contract.Address) (conn, error) {
+	if a.Network == contract.Vsock {
+		c, err := vsock.DialContext(ctx, a.CID, a.Port, nil)
 		if err != nil {
 			return nil, err // not c: a nil *vsock.Conn is a non-nil interface
 		}
 		return c, nil
 	}
 	var d net.Dialer
-	c, err := d.DialContext(ctx, a.network, a.name)
+	c, err := d.DialContext(ctx, a.Network, a.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +61,7 @@ const (
 // connect dials until it succeeds or the limit has passed; 0 means no limit.
 // A gateway that is not there yet is expected, for a guest may be up before
 // its host: a socket without a file is retried like a refused connection.
-func connect(ctx context.Context, a address, limit time.Duration) (conn, error) {
+func connect(ctx context.Context, a contract.Address, limit time.Duration) (conn, error) {
 	if limit > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, limit)
@@ -104,7 +69,7 @@ func connect(ctx context.Context, a address, limit time.Duration) (conn, error) 
 	}
 	var last error
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		c, err := a.dial(ctx)
+		c, err := dial(ctx, a)
 		if err == nil {
 			return c, nil
 		}
@@ -112,12 +77,12 @@ func connect(ctx context.Context, a address, limit time.Duration) (conn, error) 
 			last = err // rather than one that only says that time is up
 		}
 		if hopeless(err) {
-			return nil, fmt.Errorf("connecting to the gateway at %s: %w; %s names another", a, cause(err), envGateway)
+			return nil, fmt.Errorf("connecting to the gateway at %s: %w; %s names another", a, cause(err), contract.EnvGateway)
 		}
 		select {
 		case <-ctx.Done():
 			return nil, fmt.Errorf("connecting to the gateway at %s: %w (gave up after %v; %s and %s change that)",
-				a, cause(last), limit, envGateway, envGatewayTimeout)
+				a, cause(last), limit, contract.EnvGateway, contract.EnvGatewayTimeout)
 		case <-time.After(pause):
 		}
 	}

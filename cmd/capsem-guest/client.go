@@ -15,6 +15,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/capsem/capsem-bench/internal/contract"
 	"github.com/capsem/capsem-bench/internal/record"
 )
 
@@ -24,7 +25,7 @@ import (
 const protocolVersion = "2025-11-25"
 
 // fixedRelay is where a Capsem guest has the relay.
-const fixedRelay = "/run/" + relayName
+const fixedRelay = "/run/" + contract.Relay
 
 // closeWait is how long the relay may take to end once its stdin is closed.
 const closeWait = 2 * time.Second
@@ -33,15 +34,17 @@ const closeWait = 2 * time.Second
 // relay beside this program as it was called, else Capsem's, else this file
 // acting as the relay.
 func findRelay(argv0 string, getenv func(string) string) (argv []string, err error) {
-	if path := getenv(envRelay); path != "" {
+	if path := getenv(contract.EnvRelay); path != "" {
 		if _, err := exec.LookPath(path); err != nil {
-			return nil, fmt.Errorf("%s=%q: %w", envRelay, path, err)
+			return nil, fmt.Errorf("%s=%q: %w", contract.EnvRelay, path, err)
 		}
 		return []string{path}, nil
 	}
 	var beside string
 	if called, err := exec.LookPath(argv0); err == nil {
-		beside = filepath.Join(filepath.Dir(called), relayName)
+		if called, err = filepath.Abs(called); err == nil { // else "./x" would become a name to look up
+			beside = filepath.Join(filepath.Dir(called), contract.Relay)
+		}
 	}
 	for _, path := range []string{beside, fixedRelay} {
 		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
@@ -50,9 +53,9 @@ func findRelay(argv0 string, getenv func(string) string) (argv []string, err err
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return nil, fmt.Errorf("finding %s: %w; %s names it", relayName, err, envRelay)
+		return nil, fmt.Errorf("finding %s: %w; %s names it", contract.Relay, err, contract.EnvRelay)
 	}
-	return []string{self, relayName}, nil
+	return []string{self, contract.Relay}, nil
 }
 
 // callTool runs the relay, makes one tool call and returns the text of its
@@ -60,7 +63,7 @@ func findRelay(argv0 string, getenv func(string) string) (argv []string, err err
 func callTool(ctx context.Context, argv []string, limit time.Duration, call toolCall) (string, error) {
 	if limit > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer from the gateway within %v; %s changes that", limit, envSnapshotsTimeout))
+		ctx, cancel = context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer from the gateway within %v; %s changes that", limit, contract.EnvSnapshotsTimeout))
 		defer cancel()
 	}
 	// The context kills a relay that hangs: closing the session waits for it.
@@ -89,7 +92,7 @@ func callTool(ctx context.Context, argv []string, limit time.Duration, call tool
 // callThrough makes the call in an MCP session of its own.
 func callThrough(ctx context.Context, cmd *exec.Cmd, call toolCall) (string, error) {
 	transport := &mcp.CommandTransport{Command: cmd, TerminateDuration: closeWait}
-	client := mcp.NewClient(&mcp.Implementation{Name: snapshotsName, Version: record.ToolVersion},
+	client := mcp.NewClient(&mcp.Implementation{Name: contract.Snapshots, Version: record.ToolVersion},
 		&mcp.ClientOptions{Capabilities: &mcp.ClientCapabilities{}})
 	session, err := client.Connect(ctx, transport, &mcp.ClientSessionOptions{ProtocolVersion: protocolVersion})
 	if err != nil {

@@ -16,18 +16,19 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/capsem/capsem-bench/host/gateway"
+	"github.com/capsem/capsem-bench/internal/contract"
 )
 
 // The test binary is the programs too, by name; snapshots runs it as its relay.
 func TestMain(m *testing.M) {
 	program := func() { main() }
-	testscript.Main(m, map[string]func(){snapshotsName: program, relayName: program, "capsem-guest": program})
+	testscript.Main(m, map[string]func(){contract.Snapshots: program, contract.Relay: program, "capsem-guest": program})
 }
 
 // The scripts run with a gateway over $WORK/workspace at CAPSEM_GATEWAY.
 func TestScripts(t *testing.T) {
 	faulty := func(ts *testscript.TestScript, _ bool, args []string) {
-		ts.Setenv(envGateway, fakeGateway(t, faults[args[0]]))
+		ts.Setenv(contract.EnvGateway, fakeGateway(t, faults[args[0]]))
 	}
 	testscript.Run(t, testscript.Params{Dir: "testdata/script", Cmds: map[string]func(*testscript.TestScript, bool, []string){"faulty": faulty}, Setup: func(e *testscript.Env) error {
 		base, err := os.MkdirTemp("", "cg") // a socket's path has 104 bytes at most
@@ -49,7 +50,7 @@ func TestScripts(t *testing.T) {
 		}
 		go func() { _ = g.Serve(context.Background(), ln) }()
 		e.Defer(func() { _ = g.Close() })
-		e.Setenv(envGateway, "unix:"+filepath.Join(base, "s"))
+		e.Setenv(contract.EnvGateway, "unix:"+filepath.Join(base, "s"))
 		return nil
 	}})
 }
@@ -150,8 +151,8 @@ func TestRelay(t *testing.T) {
 		}, 1, `{"jsonrpc"`, "in the middle of a reply"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			env := map[string]string{envGateway: fakeGateway(t, tt.gateway)}
-			status, stdout, stderr := runGuest(tt.stdin, env, relayName)
+			env := map[string]string{contract.EnvGateway: fakeGateway(t, tt.gateway)}
+			status, stdout, stderr := runGuest(tt.stdin, env, contract.Relay)
 			assert.Equal(t, tt.status, status, stderr)
 			assert.Equal(t, tt.stdout, stdout)
 			assert.Contains(t, stderr, tt.stderr)
@@ -175,7 +176,7 @@ func (pipeConn) CloseWrite() error { return nil }
 // The relay waits for a gateway that comes later, and not for ever.
 func TestConnectRetries(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
-	a, err := parseAddress("unix:" + path)
+	a, err := contract.ParseAddress("unix:" + path)
 	require.NoError(t, err)
 	_, err = connect(t.Context(), a, 150*time.Millisecond)
 	require.ErrorContains(t, err, "gave up after 150ms")
@@ -191,17 +192,17 @@ func TestConnectRetries(t *testing.T) {
 	require.NoError(t, c.Close())
 }
 
-func TestParseAddress(t *testing.T) {
+func TestGatewayAddress(t *testing.T) {
 	for in, want := range map[string]string{
 		"": "vsock:2:5003", "unix:/run/x": "unix:/run/x", "tcp:127.0.0.1:80": "tcp:127.0.0.1:80", "vsock:3:1": "vsock:3:1",
 	} {
-		a, err := parseAddress(in)
+		a, err := gatewayAddress(func(string) string { return in })
 		require.NoError(t, err, in)
 		assert.Equal(t, want, a.String())
 	}
 	for _, in := range []string{"unix:", "tcp:", "tcp::80", "vsock:2", "vsock:a:b", "http://x", "/run/x"} {
-		_, err := parseAddress(in)
-		assert.ErrorContains(t, err, envGateway, in)
+		_, err := gatewayAddress(func(string) string { return in })
+		assert.ErrorContains(t, err, contract.EnvGateway, in)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
+	"github.com/capsem/capsem-bench/internal/contract"
 	"github.com/capsem/capsem-bench/internal/sshd"
 	"github.com/capsem/capsem-bench/internal/vmconfig"
 )
@@ -92,18 +93,23 @@ const caFile = "/usr/local/share/ca-certificates/capsem.crt"
 const caBundle = "/etc/ssl/certs/ca-certificates.crt"
 
 // guestEnv is what every command in the guest sees. Node brings its own
-// certificates, so it is told of ours.
+// certificates, so it is pointed to ours.
 func guestEnv(cfg vmconfig.Config) []string {
 	env := []string{
 		"HOME=" + vmconfig.Home, "USER=root", "LOGNAME=root", "SHELL=" + shell(), "LANG=C.UTF-8",
 		"PATH=/opt/ai-clis/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 		"NODE_EXTRA_CA_CERTS=" + caFile,
-		fmt.Sprintf("CAPSEM_GATEWAY=vsock:%d:%d", vmconfig.HostCID, cfg.GatewayPort),
+		contract.EnvGateway + "=" + hostAddress(cfg.GatewayPort),
 	}
 	if cfg.CachesPort != 0 {
-		env = append(env, fmt.Sprintf("CAPSEM_BENCH_HOST_CACHES=vsock:%d:%d", vmconfig.HostCID, cfg.CachesPort))
+		env = append(env, "CAPSEM_BENCH_HOST_CACHES="+hostAddress(cfg.CachesPort))
 	}
 	return append(env, cfg.Env...)
+}
+
+// hostAddress is a vsock port of the host.
+func hostAddress(port uint32) string {
+	return contract.Address{Network: contract.Vsock, CID: vmconfig.HostCID, Port: port}.String()
 }
 
 // furnish writes what differs between VMs into the root, all of it into the
@@ -127,7 +133,7 @@ func furnish(cfg vmconfig.Config) error {
 	if err := trust(cfg.CAPEM); err != nil {
 		return err
 	}
-	for _, name := range []string{binDir + "/" + snapshotsName, binDir + "/" + relayName, fixedRelay} {
+	for _, name := range []string{binDir + "/" + contract.Snapshots, binDir + "/" + contract.Relay, fixedRelay} {
 		_ = os.Remove(name)
 		if err := os.Symlink(vmconfig.Program, name); err != nil {
 			return err
@@ -192,15 +198,14 @@ func relayPort(ctx context.Context, g *errgroup.Group, port string, proxyPort ui
 // relayConn connects a client to the proxy and copies both ways.
 func relayConn(ctx context.Context, client *net.TCPConn, proxyPort uint32) {
 	defer client.Close()
-	a := address{network: "vsock", cid: vmconfig.HostCID, port: proxyPort}
-	host, err := a.dial(ctx)
+	host, err := dial(ctx, contract.Address{Network: contract.Vsock, CID: vmconfig.HostCID, Port: proxyPort})
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "guestd: connecting to the proxy: %v\n", err)
 		_ = client.SetLinger(0) // a reset says that it was not the origin's end
 		return
 	}
 	defer host.Close()
-	if _, err := host.Write([]byte("\x00CAPSEM_META:" + clientName(client) + "\n")); err != nil {
+	if _, err := host.Write([]byte(contract.MetaLine(clientName(client)))); err != nil {
 		return
 	}
 	done := make(chan struct{}, 2)

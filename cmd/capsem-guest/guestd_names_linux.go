@@ -11,55 +11,28 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/miekg/dns"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/capsem/capsem-bench/internal/names"
 )
 
-// nameAddress is the answer to every name: the relays' listeners. Which names
-// may be reached is the proxy's to say, and it sees the name in the TLS hello.
+// nameAddress is where the relays to the proxy listen.
 var nameAddress = net.IPv4(127, 0, 0, 1)
-
-// nameTTL is short and not 0, so that a client that caches behaves as it
-// would with a real resolver.
-const nameTTL = 60
 
 // serveNames answers DNS on loopback, over UDP and TCP.
 func serveNames(ctx context.Context, g *errgroup.Group) error {
 	const addr = "127.0.0.1:53"
-	pc, err := net.ListenPacket("udp", addr)
+	udp, err := net.ListenPacket("udp", addr)
 	if err != nil {
 		return err
 	}
-	ln, err := net.Listen("tcp", addr)
+	tcp, err := net.Listen("tcp", addr)
 	if err != nil {
-		_ = pc.Close()
+		_ = udp.Close()
 		return err
 	}
-	for _, s := range []*dns.Server{{PacketConn: pc}, {Listener: ln}} {
-		s.Handler = dns.HandlerFunc(answerName)
-		context.AfterFunc(ctx, func() { _ = s.Shutdown() })
-		g.Go(func() error {
-			if err := s.ActivateAndServe(); err != nil && ctx.Err() == nil {
-				return fmt.Errorf("serving names: %w", err)
-			}
-			return nil
-		})
-	}
+	g.Go(func() error { return names.Serve(ctx, udp, tcp, nameAddress) })
 	return nil
-}
-
-// answerName gives every name one IPv4 address and nothing else: other types
-// exist without records, so that clients fall back at once.
-func answerName(w dns.ResponseWriter, q *dns.Msg) {
-	m := new(dns.Msg).SetReply(q)
-	m.RecursionAvailable = true
-	if len(q.Question) == 1 && q.Question[0].Qtype == dns.TypeA && q.Question[0].Qclass == dns.ClassINET {
-		m.Answer = []dns.RR{&dns.A{
-			Hdr: dns.RR_Header{Name: q.Question[0].Name, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: nameTTL},
-			A:   nameAddress,
-		}}
-	}
-	_ = w.WriteMsg(m)
 }
 
 // clientName names the process at the other end of a local connection, as

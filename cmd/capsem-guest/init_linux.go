@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/capsem/capsem-bench/internal/contract"
 	"github.com/capsem/capsem-bench/internal/vmconfig"
 )
 
@@ -66,7 +67,7 @@ func supervise(config []byte) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(vmconfig.Program, guestdName)
+	cmd := exec.Command(vmconfig.Program, contract.Guestd)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = r, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {

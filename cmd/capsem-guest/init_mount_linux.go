@@ -63,6 +63,7 @@ func enterRootfs() error {
 	if err := awaitDevice(rootDevice, deviceWait); err != nil {
 		return err
 	}
+	tune()
 	const upper = "/layers"
 	err := doAll([]mount{
 		{rootDevice, "/lower", "squashfs", unix.MS_RDONLY, ""},

@@ -35,21 +35,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
-)
 
-// The names that the file acts by.
-const (
-	snapshotsName = "snapshots"
-	relayName     = "capsem-mcp-server"
-	guestdName    = "guestd"
-)
-
-// The environment variables; the package comment says what they mean.
-const (
-	envGateway          = "CAPSEM_GATEWAY"
-	envGatewayTimeout   = "CAPSEM_GATEWAY_TIMEOUT"
-	envRelay            = "CAPSEM_MCP_SERVER"
-	envSnapshotsTimeout = "CAPSEM_SNAPSHOTS_TIMEOUT"
+	"github.com/capsem/capsem-bench/internal/contract"
 )
 
 const mainUsage = `Usage: capsem-guest snapshots <command> [arguments]
@@ -68,18 +55,18 @@ func main() {
 // run is main without the process: it returns the exit status.
 func run(ctx context.Context, argv []string, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if len(argv) == 0 {
-		argv = []string{"capsem-guest"}
+		argv = []string{contract.GuestTools}
 	}
 	name, args := filepath.Base(argv[0]), argv[1:]
-	if name != snapshotsName && name != relayName && len(args) > 0 {
+	if name != contract.Snapshots && name != contract.Relay && len(args) > 0 {
 		name, args = args[0], args[1:]
 	}
 	switch name {
-	case snapshotsName:
+	case contract.Snapshots:
 		return snapshots(ctx, argv[0], args, getenv, stdout, stderr)
-	case relayName:
+	case contract.Relay:
 		return relay(ctx, getenv, stdin, stdout, stderr)
-	case guestdName:
+	case contract.Guestd:
 		return guestd(ctx, stdin, stderr)
 	case "-h", "--help", "help":
 		fmt.Fprint(stdout, mainUsage)

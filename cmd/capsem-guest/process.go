@@ -6,7 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"unicode"
+
+	"github.com/capsem/capsem-bench/internal/termtext"
 )
 
 // maxProcessName bounds the name; a metadata line may have 4 KiB in all.
@@ -31,7 +32,7 @@ func processName(pid int) string {
 // and a newline in them would end the metadata early.
 func cleanName(s string) string {
 	s = strings.Map(func(r rune) rune {
-		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
+		if !termtext.Visible(r) {
 			return '_'
 		}
 		return r

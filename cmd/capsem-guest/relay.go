@@ -4,13 +4,14 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"sync"
 	"time"
+
+	"github.com/capsem/capsem-bench/internal/contract"
 )
 
 // socketTimeout is how long the gateway may stay silent while it owes an
@@ -19,10 +20,14 @@ import (
 // idle session lives on.
 const socketTimeout = 30 * time.Second
 
-// maxMetaRequest is the longest line that is looked into to see whether it
-// wants an answer or is one. A longer one is taken for it: notifications are
-// short.
-const maxMetaRequest = 64 << 10
+// maxRequest is the longest line that the relay reads the id of. The gateway
+// answers a longer one with an error that names no id.
+const maxRequest = 2 << 20
+
+// unsureWait is how long the relay waits, after the end of stdin, for an answer
+// that need not come: Capsem's gateway answers notifications that it does not
+// know, others do not.
+const unsureWait = 250 * time.Millisecond
 
 // relay is the program capsem-mcp-server: it connects to the gateway,
 // introduces the calling process and copies lines both ways. It returns 0 when
@@ -30,18 +35,18 @@ const maxMetaRequest = 64 << 10
 // stderr.
 func relay(ctx context.Context, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if err := relayTo(ctx, getenv, stdin, stdout); err != nil {
-		fmt.Fprintf(stderr, "%s: %v\n", relayName, err)
+		fmt.Fprintf(stderr, "%s: %v\n", contract.Relay, err)
 		return 1
 	}
 	return 0
 }
 
 func relayTo(ctx context.Context, getenv func(string) string, stdin io.Reader, stdout io.Writer) error {
-	limit, err := durationSetting(getenv, envGatewayTimeout, 30*time.Second)
+	limit, err := durationSetting(getenv, contract.EnvGatewayTimeout, 30*time.Second)
 	if err != nil {
 		return err
 	}
-	addr, err := parseAddress(getenv(envGateway))
+	addr, err := gatewayAddress(getenv)
 	if err != nil {
 		return err
 	}
@@ -64,9 +69,9 @@ type session struct {
 	timeout time.Duration
 
 	mu      sync.Mutex
-	waiting int  // requests without a reply
+	owed    debts
 	ended   bool // stdin has ended
-	partial bool // in the midst of a line of the host's
+	partial bool // the last line of the host is not complete
 }
 
 // run introduces the process and copies until neither side owes anything. It
@@ -75,7 +80,7 @@ type session struct {
 // stdin has ended. Nor does it wait for stdin when the host has closed: a read
 // of a terminal or pipe cannot be broken off.
 func (s *session) run(process string, stdin io.Reader, stdout io.Writer) error {
-	if err := s.write([]byte("\x00CAPSEM_META:" + process + "\n")); err != nil {
+	if err := s.write([]byte(contract.MetaLine(process))); err != nil {
 		return fmt.Errorf("sending the metadata line: %w", cause(err))
 	}
 	sent := make(chan error, 1)
@@ -95,34 +100,33 @@ func (s *session) run(process string, stdin io.Reader, stdout io.Writer) error {
 // without a newline gets one, or the gateway would never see its end. A failed
 // send closes the connection, so that receive returns too.
 func (s *session) send(stdin io.Reader) error {
-	r := bufio.NewReaderSize(stdin, maxMetaRequest)
-	long := false // in the midst of a line that the buffer does not hold
+	r := bufio.NewReaderSize(stdin, 64<<10)
+	var line []byte // what was sent of the current line, up to maxRequest and some
 	for {
-		line, err := r.ReadSlice('\n')
-		whole := err == nil
-		if err == io.EOF && (len(line) > 0 || long) {
-			line = append(bytes.Clone(line), '\n')
-			whole = true
+		part, err := r.ReadSlice('\n')
+		if len(line) <= maxRequest {
+			line = append(line, part...)
 		}
-		if whole && (long || wantsReply(line)) {
-			s.expect()
+		if err == io.EOF && len(line) > 0 {
+			part, line = append(bytes.Clone(part), '\n'), append(line, '\n')
 		}
-		if len(line) > 0 {
-			if werr := s.write(line); werr != nil {
+		if err == nil || err == io.EOF {
+			s.expect(line)
+			line = line[:0]
+		}
+		if len(part) > 0 {
+			if werr := s.write(part); werr != nil {
 				s.conn.Close()
 				return fmt.Errorf("sending a request: %w", cause(werr))
 			}
 		}
 		switch {
-		case errors.Is(err, bufio.ErrBufferFull):
-			long = true
+		case err == nil, errors.Is(err, bufio.ErrBufferFull):
 		case err == io.EOF:
 			return s.endOfInput()
-		case err != nil:
+		default:
 			s.conn.Close()
 			return fmt.Errorf("reading stdin: %w", err)
-		default:
-			long = false
 		}
 	}
 }
@@ -135,11 +139,12 @@ func (s *session) write(p []byte) error {
 	return err
 }
 
-// expect notes a request before it is sent, so that its reply cannot come first.
-func (s *session) expect() {
+// expect notes what a line asks for before its end is sent, so that the reply
+// cannot come first.
+func (s *session) expect(line []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.waiting++
+	s.owed.request(line)
 	s.setDeadline()
 }
 
@@ -156,10 +161,12 @@ func (s *session) endOfInput() error {
 }
 
 // replied notes what came from the host.
-func (s *session) replied(lines int, partial bool) {
+func (s *session) replied(replies []hostLine, partial bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.waiting = max(0, s.waiting-lines)
+	for _, r := range replies {
+		s.owed.reply(r)
+	}
 	s.partial = partial
 	s.setDeadline()
 }
@@ -170,8 +177,10 @@ func (s *session) replied(lines int, partial bool) {
 func (s *session) setDeadline() {
 	var t time.Time
 	switch {
-	case s.waiting > 0 || s.ended && s.partial:
+	case s.owed.any() || s.ended && s.partial:
 		t = time.Now().Add(s.timeout)
+	case s.ended && s.owed.unsure > 0:
+		t = time.Now().Add(min(unsureWait, s.timeout))
 	case s.ended:
 		t = time.Unix(1, 0)
 	}
@@ -181,14 +190,14 @@ func (s *session) setDeadline() {
 // receive copies what the host says to stdout until the session is over.
 func (s *session) receive(stdout io.Writer) error {
 	buf := make([]byte, 64<<10)
-	var in replies
+	var in replyScanner
 	for {
 		n, err := s.conn.Read(buf)
 		if n > 0 {
 			if _, werr := stdout.Write(buf[:n]); werr != nil {
 				return fmt.Errorf("writing a reply to stdout: %w", werr)
 			}
-			s.replied(in.count(buf[:n]), buf[n-1] != '\n')
+			s.replied(in.scan(buf[:n]), buf[n-1] != '\n')
 		}
 		switch {
 		case err == io.EOF:
@@ -203,50 +212,12 @@ func (s *session) receive(stdout io.Writer) error {
 	}
 }
 
-// done reports whether nothing is owed by either side.
+// done reports whether neither side has to say anything more. It is asked when
+// the wait is over: a cancelled request need not be answered then.
 func (s *session) done() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.ended && s.waiting == 0 && !s.partial
-}
-
-// replies counts the replies among the lines of the host.
-type replies struct {
-	line []byte // its beginning
-	long bool   // there is more of it than is kept
-}
-
-// count takes the next bytes and returns how many replies end in them.
-func (r *replies) count(p []byte) (n int) {
-	for {
-		line, rest, whole := bytes.Cut(p, []byte("\n"))
-		if r.long = r.long || len(r.line)+len(line) > maxMetaRequest; !r.long {
-			r.line = append(r.line, line...)
-		}
-		if !whole {
-			return n
-		}
-		if r.long || isReply(r.line) {
-			n++
-		}
-		r.line, r.long, p = r.line[:0], false, rest
-	}
-}
-
-// isReply reports whether a line is a reply, and not a request or a
-// notification of the host's, which have a method. It is decoded only if it may
-// be one of these: a name in a text within JSON has its quotes escaped.
-func isReply(line []byte) bool {
-	if len(bytes.TrimSpace(line)) == 0 {
-		return false
-	}
-	if !bytes.Contains(line, []byte(`"method"`)) {
-		return true
-	}
-	var m struct {
-		Method *string `json:"method"`
-	}
-	return json.Unmarshal(line, &m) != nil || m.Method == nil
+	return s.ended && s.owed.count() == 0 && !s.partial
 }
 
 // closed judges the end of the connection by the host: it is a good one only
@@ -257,26 +228,10 @@ func (s *session) closed() error {
 	switch {
 	case s.partial:
 		return errors.New("connection closed in the middle of a reply")
-	case s.waiting > 0:
-		return fmt.Errorf("connection closed by the host; unanswered requests: %d", s.waiting)
+	case s.owed.count() > 0:
+		return fmt.Errorf("connection closed by the host; unanswered requests: %d", s.owed.count())
 	case !s.ended:
 		return errors.New("connection closed by the host")
 	}
 	return nil
-}
-
-// wantsReply reports whether a line is a request. A notification has no id, a
-// reply of the client no method. What is no JSON gets an error as its reply.
-func wantsReply(line []byte) bool {
-	if len(bytes.TrimSpace(line)) == 0 {
-		return false
-	}
-	var m struct {
-		ID     json.RawMessage `json:"id"`
-		Method *string         `json:"method"`
-	}
-	if err := json.Unmarshal(line, &m); err != nil {
-		return true
-	}
-	return m.ID != nil && m.Method != nil
 }

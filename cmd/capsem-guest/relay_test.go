@@ -68,7 +68,7 @@ func TestRelayEndsWithTheLastAnswer(t *testing.T) {
 		{"an answer", ping + "\n", answer(""), pong, slow},
 		{"a notification is none", ping + "\n", answer(notification), notification + pong, slow},
 		{"an empty line is none", ping + "\n", answer("\n"), "\n" + pong, slow},
-		{"a method within an answer of another", ping + "\n", answer(strings.Replace(notification, `"method"`, `"id":7,"result":{"method":1},"x"`, 1)), "", 0},
+		{"a method within an answer of another", ping + "\n", answer(strings.Replace(notification, `"method"`, `"id":1,"result":{"method":1},"x"`, 1)), "", 0},
 		{"nothing was asked", "", func(net.Conn, *bufio.Reader) {}, "", 0},
 		{"two halves", ping + "\n", func(c net.Conn, in *bufio.Reader) {
 			_, _ = in.ReadString('\n')
@@ -101,19 +101,76 @@ func TestRelayOwedAnAnswer(t *testing.T) {
 	}
 }
 
-func TestReplies(t *testing.T) {
-	long := `{"jsonrpc":"2.0","id":1,"result":"` + strings.Repeat("x", 3*maxMetaRequest) + `"}` + "\n"
-	request := `{"jsonrpc":"2.0","id":1,"method":"roots/list"}` + "\n"
-	text := long + pong + request + "\n" + `no JSON, "method"` + "\n" + pong + pong[:5]
+// Replies are distinguished from the lines of a host by their members, however the text
+// is cut and however long it is.
+func TestHostLines(t *testing.T) {
+	long := `{"jsonrpc":"2.0","result":{"id":5,"text":"` + strings.Repeat(`\"{[,:`, 1<<18) + `"},"id":"long"}` + "\n"
+	text := long + pong + `{"id":3,"method":"roots/list"}` + "\n\n" + `no JSON, "method"` + "\n" +
+		` { "id" : 1.0e1 , "error" : { "data" : {"code":1} , "code" : -32601 } } ` + "\r\n" +
+		`{"error":{"code":-32700,"message":"parse error"}}` + "\n" + `{"id":null,"method":"x"}` + "\n" + `{"id":{"a":[1, 2]},"result":1}` + "\n" + pong[:5]
+	want := []hostLine{
+		{id: `"long"`}, {id: "1"}, {id: "3", method: true}, {id: "10", code: -32601}, {code: -32700}, {method: true}, {id: `{"a":[1,2]}`},
+	}
 	for _, size := range []int{1, 7, 64 << 10, len(text)} {
-		var r replies
-		n := 0
+		var in replyScanner
+		var got []hostLine
 		for p := []byte(text); len(p) > 0; {
 			part := p[:min(size, len(p))]
-			n += r.count(part)
+			got = append(got, in.scan(part)...)
 			p = p[len(part):]
 		}
-		assert.Equal(t, 4, n, "in parts of %d", size)
-		assert.LessOrEqual(t, cap(r.line), 4*maxMetaRequest)
+		assert.Equal(t, want, got, "in parts of %d", size)
+		assert.LessOrEqual(t, cap(in.key)+cap(in.member), 4*maxMember)
+	}
+}
+
+// Answers are matched with requests by their id, not counted: every request is
+// answered, whatever else the gateway says. The host reads all lines first.
+func TestRelayMatchesAnswersByID(t *testing.T) {
+	const (
+		cancelled = `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}` + "\n"
+		unknown   = `{"jsonrpc":"2.0","error":{"code":-32601,"message":"method not found: notifications/cancelled"}}` + "\n"
+		garbled   = `{"jsonrpc":"2.0","error":{"code":-32700,"message":"parse error"}}` + "\n"
+		second    = `{"jsonrpc":"2.0","id":2,"result":{}}` + "\n"
+		call      = `{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"x"}}` + "\n"
+	)
+	for _, tt := range []struct {
+		name, stdin string
+		lines       int
+		said        []string
+		err         string
+	}{
+		{"notification, then a request", cancelled + call, 2, []string{unknown, second}, ""},
+		{"request, then a notification", call + cancelled, 2, []string{second, unknown}, ""},
+		{"two requests, answered out of turn", ping + "\n" + call, 2, []string{second, pong}, ""},
+		{"a request of the host's", call, 1, []string{`{"id":2,"method":"roots/list"}` + "\n", second}, ""},
+		{"an answer that nobody asked for", call, 1, []string{pong, second}, ""},
+		{"garbage, then a notification", "garbage\n" + cancelled, 2, []string{garbled, unknown}, ""},
+		{"notification, then garbage", cancelled + "garbage\n", 2, []string{unknown, garbled}, ""},
+		{"one id twice", ping + "\n" + ping + "\n", 2, []string{pong, pong}, ""},
+		{"an id of another spelling", strings.Replace(call, "2,", "2.0,", 1), 1, []string{second}, ""},
+		{"a text for an id", strings.Replace(call, "2,", `"\u0061",`, 1), 1, []string{strings.Replace(second, "2,", `"a",`, 1)}, ""},
+		{"cancelled and answered all the same", ping + "\n" + cancelled, 2, []string{pong, unknown}, ""},
+		{"cancelled and not answered", ping + "\n" + cancelled, 2, []string{""}, ""},
+		{"only others answered", ping + "\n" + call, 2, []string{second, second}, "no answer within 30s"},
+		{"a line too long for the gateway", strings.Repeat(" ", maxRequest) + call, 1, []string{`{"error":{"code":-32600,"message":"request too large"}}` + "\n"}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			stdout, _, err := talk(t, tt.stdin, func(c net.Conn, in *bufio.Reader) {
+				for range tt.lines {
+					_, _ = in.ReadString('\n')
+				}
+				for _, said := range tt.said {
+					time.Sleep(100 * time.Millisecond) // of the bubble's time
+					_, _ = io.WriteString(c, said)
+				}
+			})
+			if tt.err != "" {
+				require.ErrorContains(t, err, tt.err)
+				return
+			}
+			require.NoError(t, err)
+			assert.Equal(t, strings.Join(tt.said, ""), stdout)
+		})
 	}
 }

@@ -2,12 +2,14 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
 	"text/tabwriter"
-	"unicode"
+
+	"github.com/capsem/capsem-bench/internal/termtext"
 )
 
 // renderJSON indents an answer and leaves the order of its keys to the
@@ -59,31 +61,31 @@ type reply struct {
 func renderText(call toolCall, text string) string {
 	var r reply
 	if call.verb == "list" || call.verb == "changes" || json.Unmarshal([]byte(text), &r) != nil {
-		return printable(strings.TrimRight(text, "\n")) + "\n"
+		return termtext.Block(strings.TrimRight(text, "\n")) + "\n"
 	}
 	switch call.verb {
 	case "create":
-		text = fmt.Sprintf("Created %s (%s), hash %.12s, %d manual slots available", r.Checkpoint, r.Name, r.Hash, r.Available)
+		text = fmt.Sprintf("Created %s (%s), hash %.12s, %d manual slots available", r.Checkpoint, termtext.Cell(r.Name), r.Hash, r.Available)
 	case "revert":
-		text = fmt.Sprintf("Reverted %s from %s", r.Path, r.Checkpoint)
+		text = fmt.Sprintf("Reverted %s from %s", termtext.Cell(r.Path), r.Checkpoint)
 		if r.Action == "deleted" {
-			text = fmt.Sprintf("Deleted %s, which %s does not have", r.Path, r.Checkpoint)
+			text = fmt.Sprintf("Deleted %s, which %s does not have", termtext.Cell(r.Path), r.Checkpoint)
 		}
 	case "delete":
 		text = "Deleted " + r.Checkpoint
 	case "compact":
 		text = fmt.Sprintf("Compacted %s into %s (%s), hash %.12s, %d files",
-			strings.Join(r.Deleted, ", "), r.Checkpoint, r.Name, r.Hash, r.Files)
+			strings.Join(r.Deleted, ", "), r.Checkpoint, termtext.Cell(r.Name), r.Hash, r.Files)
 	case "history":
 		text = historyTable(&r)
 	}
-	return printable(text) + "\n"
+	return termtext.Block(text) + "\n"
 }
 
 // historyTable lists the versions of a file, newest first.
 func historyTable(r *reply) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s, %s now\n", r.Path, size(r.Size))
+	fmt.Fprintf(&b, "%s, %s now\n", termtext.Cell(r.Path), size(r.Size))
 	if len(r.Versions) == 0 {
 		b.WriteString("No snapshot has it.")
 		return b.String()
@@ -91,9 +93,8 @@ func historyTable(r *reply) string {
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "Checkpoint\tOrigin\tName\tAge\tSize\tStatus")
 	for _, v := range r.Versions {
-		// A tab in a name would shift the columns.
 		fmt.Fprintln(w, strings.Join([]string{
-			printable(v.Checkpoint), printable(v.Origin), oneLine(v.Name), printable(v.Age), size(v.Size), printable(v.Status),
+			termtext.Cell(v.Checkpoint), termtext.Cell(v.Origin), nameCell(v.Name), termtext.Cell(v.Age), size(v.Size), termtext.Cell(v.Status),
 		}, "\t"))
 	}
 	_ = w.Flush() // a strings.Builder takes everything
@@ -107,23 +108,5 @@ func size(n *int64) string {
 	return strconv.FormatInt(*n, 10) + " B"
 }
 
-// oneLine is printable without line breaks and tabs, and never empty.
-func oneLine(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return strings.NewReplacer("\n", `\n`, "\t", `\t`).Replace(printable(s))
-}
-
-// printable escapes what a terminal would act on; newlines and tabs stay.
-func printable(s string) string {
-	var b strings.Builder
-	for _, r := range s {
-		if r == '\n' || r == '\t' || unicode.IsPrint(r) {
-			b.WriteRune(r)
-			continue
-		}
-		b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
-	}
-	return b.String()
-}
+// nameCell is a name in a table, never empty.
+func nameCell(s string) string { return cmp.Or(termtext.Cell(s), "-") }

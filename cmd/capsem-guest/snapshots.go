@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"time"
+	"unicode/utf8"
+
+	"github.com/capsem/capsem-bench/internal/contract"
+	"github.com/capsem/capsem-bench/internal/termtext"
 )
 
 const snapshotsUsage = `Usage: snapshots <command> [arguments] [--json]
@@ -63,7 +66,7 @@ func snapshots(ctx context.Context, argv0 string, args []string, getenv func(str
 	}
 	text, err := answer(ctx, argv0, call, getenv)
 	if err != nil {
-		fmt.Fprintf(stderr, "Error: %s\n", printable(err.Error()))
+		fmt.Fprintf(stderr, "Error: %s\n", termtext.Block(err.Error()))
 		return 1
 	}
 	if _, err := io.WriteString(stdout, text); err != nil {
@@ -75,7 +78,7 @@ func snapshots(ctx context.Context, argv0 string, args []string, getenv func(str
 
 // answer makes the call and renders what came back.
 func answer(ctx context.Context, argv0 string, call toolCall, getenv func(string) string) (string, error) {
-	limit, err := durationSetting(getenv, envSnapshotsTimeout, time.Minute)
+	limit, err := durationSetting(getenv, contract.EnvSnapshotsTimeout, time.Minute)
 	if err != nil {
 		return "", err
 	}
@@ -110,7 +113,7 @@ func cutJSON(args []string) ([]string, bool) {
 // ignored, as in Capsem.
 func parseCall(verb string, args []string, asJSON bool, now time.Time) (toolCall, error) {
 	c := toolCall{verb: verb, args: map[string]any{}, json: asJSON}
-	c.tool = "snapshots_" + c.verb
+	c.tool = contract.ToolPrefix + c.verb
 	switch c.verb {
 	case "create":
 		c.args["name"] = now.Format("20060102_150405")
@@ -131,13 +134,16 @@ func parseCall(verb string, args []string, asJSON bool, now time.Time) (toolCall
 			break
 		}
 		c.args["path"] = args[0]
+		if !utf8.ValidString(args[0]) { // else it may be a name as an answer spells it
+			c.args["path"] = contract.EscapePath(args[0])
+		}
 		if c.verb == "revert" && len(args) > 1 {
 			c.args["checkpoint"] = args[1]
 		}
 	case "compact":
 		return c, c.parseCompact(args)
 	default:
-		return c, usageError{unknown: printable(c.verb)}
+		return c, usageError{unknown: termtext.Cell(c.verb)}
 	}
 	return c, nil
 }
@@ -168,10 +174,9 @@ func (c *toolCall) parseCompact(args []string) error {
 // cutNotice returns the head of an answer that was cut to a page, in one line.
 // Capsem before it kept JSON whole prints such an answer as a success.
 func cutNotice(text string) string {
-	head, _, ok := strings.Cut(text, "\n\n")
-	var total, from, to int64
-	if _, err := fmt.Sscanf(head, "Content length: %d\nShowing: %d..%d", &total, &from, &to); err != nil || !ok {
+	p, _, ok := contract.ParsePage(text)
+	if !ok {
 		return ""
 	}
-	return fmt.Sprintf("bytes %d to %d of %d", from, to, total)
+	return fmt.Sprintf("bytes %d to %d of %d", p.From, p.To, p.Total)
 }

@@ -1,10 +1,9 @@
 // Package caches drops the host's page cache for a guest before it measures
-// something cold. What a guest drops its host may still have, and then a cold
-// read in the guest is one of the host's memory.
+// something cold. The host may still cache what a guest has dropped, and then a
+// cold read in the guest reads the host's memory.
 //
-// The wire is as simple as can be: a connection is a request, and the answer
-// is one line, "dropped" or "kept: " and the reason, then the end. The guest
-// sends nothing.
+// The protocol: a connection is a request. The answer is one line, "dropped" or
+// "kept: " and the reason, then the end. The guest sends nothing.
 //
 // The guest is not trusted, and an empty cache slows the whole host. So one
 // request is served at a time, a few at once and one a second after that: who
@@ -23,7 +22,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/capsem/capsem-bench/internal/wire"
+	"github.com/capsem/capsem-bench/host/internal/wire"
 )
 
 // The rate of dropping. One round of all benchmarks has 19 cold operations,
@@ -33,7 +32,7 @@ const (
 	pause = time.Second
 )
 
-// writeTimeout is how long a guest may take to be told; the answer fits into
+// writeTimeout is how long writing the answer to a guest may take; the answer fits into
 // any buffer.
 const writeTimeout = 5 * time.Second
 

@@ -21,8 +21,8 @@ import (
 
 const hello = `{"jsonrpc":"2.0","id":1,"method":"initialize"}`
 
-// welcome is a connection past its metadata line.
-func (r *rig) welcome() *guest {
+// connect is a connection past its metadata line.
+func (r *rig) connect() *guest {
 	r.t.Helper()
 	g := r.dial()
 	g.send("\x00CAPSEM_META:test")
@@ -31,7 +31,7 @@ func (r *rig) welcome() *guest {
 
 func TestLongLines(t *testing.T) {
 	r := newRig(t, nil, nil)
-	g := r.welcome()
+	g := r.connect()
 	padded := func(n int) string {
 		return strings.Replace(hello, `"id"`, `"pad":"`+strings.Repeat("x", n)+`","id"`, 1)
 	}
@@ -64,18 +64,18 @@ func TestSilentGuests(t *testing.T) {
 // A guest that does not read its answers holds up nobody else.
 func TestGuestThatDoesNotRead(t *testing.T) {
 	r := newRig(t, nil, func(g *Gateway) { g.limits.rest = 50 * time.Millisecond })
-	g := r.welcome()
+	g := r.connect()
 	var err error
 	for err == nil { // until the gateway closes; the buffers of a socket are finite
 		_, err = io.WriteString(g, `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`+"\n")
 	}
 	require.NotErrorIs(t, err, os.ErrDeadlineExceeded)
-	assert.Contains(t, r.welcome().ask(hello), `"result"`)
+	assert.Contains(t, r.connect().ask(hello), `"result"`)
 }
 
 func TestConnectionsWaitForRoom(t *testing.T) {
 	r := newRig(t, nil, func(g *Gateway) { g.limits.conns = 2 })
-	one, two, three := r.welcome(), r.welcome(), r.welcome()
+	one, two, three := r.connect(), r.connect(), r.connect()
 	one.ask(hello)
 	two.ask(hello)
 	three.send(hello)
@@ -91,7 +91,7 @@ func TestConnectionsWaitForRoom(t *testing.T) {
 // the end of what the guest says.
 func TestPipelined(t *testing.T) {
 	r := newRig(t, map[string]string{"a": "1"}, nil)
-	g := r.welcome()
+	g := r.connect()
 	const n = 300
 	go func() {
 		for i := range n {
@@ -119,7 +119,7 @@ func TestManyGuests(t *testing.T) {
 	r := newRig(t, map[string]string{"a": "1"}, nil)
 	var guests sync.WaitGroup
 	for i := range 8 {
-		g := r.welcome()
+		g := r.connect()
 		guests.Go(func() {
 			for range 10 {
 				var made struct{ Checkpoint string }
@@ -148,7 +148,7 @@ func TestManyFiles(t *testing.T) {
 		files[fmt.Sprintf("dir_%d/file_%d.txt", i/50, i)] = strings.Repeat("x", 4096)
 	}
 	r := newRig(t, files, nil)
-	g := r.welcome()
+	g := r.connect()
 	g.ask(callLine(1, "snapshots_create", map[string]any{"name": "all"}))
 	for path := range files {
 		r.write(path, strings.Repeat("y", 4096))

@@ -5,7 +5,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/capsem/capsem-bench/internal/snapshot"
+	"github.com/capsem/capsem-bench/host/internal/snapshot"
+	"github.com/capsem/capsem-bench/internal/contract"
 )
 
 // asJSON returns a result as text.
@@ -29,10 +30,24 @@ func sizeUnless(gone bool, size int64) *int64 {
 	return &size
 }
 
+// leftOut are the files of the workspace that a snapshot lacks.
+type leftOut snapshot.LeftOut
+
+func leftOutOf(info snapshot.Info) *leftOut {
+	if info.LeftOut == nil {
+		return nil
+	}
+	l := &leftOut{Count: info.LeftOut.Count}
+	for _, row := range info.LeftOut.First {
+		l.First = append(l.First, snapshot.LeftOutRow{Path: contract.EscapePath(row.Path), Reason: row.Reason})
+	}
+	return l
+}
+
 // The keys of the results are in the order of Capsem's, which is that of the
 // alphabet but for the rows of changes.
 
-func create(ctx context.Context, s *snapshot.Store, a args) (string, error) {
+func create(ctx context.Context, s asked, a args) (string, error) {
 	name, err := a.text("name")
 	if err != nil {
 		return "", err
@@ -42,14 +57,15 @@ func create(ctx context.Context, s *snapshot.Store, a args) (string, error) {
 		return "", err
 	}
 	return asJSON(struct {
-		Available  int    `json:"available"`
-		Checkpoint string `json:"checkpoint"`
-		Hash       string `json:"hash"`
-		Name       string `json:"name"`
-	}{available, snapshot.ID(info.Slot), info.Hash, info.Name})
+		Available  int      `json:"available"`
+		Checkpoint string   `json:"checkpoint"`
+		Hash       string   `json:"hash"`
+		LeftOut    *leftOut `json:"left_out,omitempty"`
+		Name       string   `json:"name"`
+	}{available, snapshot.ID(info.Slot), info.Hash, leftOutOf(info), info.Name})
 }
 
-func remove(_ context.Context, s *snapshot.Store, a args) (string, error) {
+func remove(ctx context.Context, s asked, a args) (string, error) {
 	id, err := a.text("checkpoint")
 	if err != nil {
 		return "", err
@@ -58,7 +74,7 @@ func remove(_ context.Context, s *snapshot.Store, a args) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := s.Delete(slot); err != nil {
+	if err := s.Delete(ctx, slot); err != nil {
 		return "", err
 	}
 	return asJSON(struct {
@@ -67,7 +83,7 @@ func remove(_ context.Context, s *snapshot.Store, a args) (string, error) {
 	}{snapshot.ID(slot), true})
 }
 
-func revert(ctx context.Context, s *snapshot.Store, a args) (string, error) {
+func revert(ctx context.Context, s asked, a args) (string, error) {
 	path, err := a.text("path")
 	if err != nil {
 		return "", err
@@ -84,7 +100,7 @@ func revert(ctx context.Context, s *snapshot.Store, a args) (string, error) {
 		}
 		slot = &n
 	}
-	r, err := s.Revert(ctx, path, slot)
+	r, err := s.Revert(ctx, contract.UnescapePath(path), slot)
 	if err != nil {
 		return "", err
 	}
@@ -97,15 +113,15 @@ func revert(ctx context.Context, s *snapshot.Store, a args) (string, error) {
 		Checkpoint string `json:"checkpoint"`
 		Path       string `json:"path"`
 		Reverted   bool   `json:"reverted"`
-	}{action, snapshot.ID(r.Snapshot.Slot), r.Path, true})
+	}{action, snapshot.ID(r.Snapshot.Slot), contract.EscapePath(r.Path), true})
 }
 
-func history(ctx context.Context, s *snapshot.Store, a args) (string, error) {
+func history(ctx context.Context, s asked, a args) (string, error) {
 	path, err := a.text("path")
 	if err != nil {
 		return "", err
 	}
-	h, err := s.History(ctx, path)
+	h, err := s.History(ctx, contract.UnescapePath(path))
 	if err != nil {
 		return "", err
 	}
@@ -128,10 +144,10 @@ func history(ctx context.Context, s *snapshot.Store, a args) (string, error) {
 		Size     *int64    `json:"current_size"`
 		Path     string    `json:"path"`
 		Versions []version `json:"versions"`
-	}{sizeUnless(!h.Exists, h.Size), h.Path, versions})
+	}{sizeUnless(!h.Exists, h.Size), contract.EscapePath(h.Path), versions})
 }
 
-func compact(ctx context.Context, s *snapshot.Store, a args) (string, error) {
+func compact(ctx context.Context, s asked, a args) (string, error) {
 	slots, err := a.checkpoints()
 	if err != nil {
 		return "", err
@@ -159,9 +175,18 @@ func compact(ctx context.Context, s *snapshot.Store, a args) (string, error) {
 	}{snapshot.ID(c.Slot), true, deleted, c.Files, c.Hash, len(slots), c.Name})
 }
 
-func list(ctx context.Context, s *snapshot.Store, a args) (string, error) {
+func list(ctx context.Context, s asked, a args) (string, error) {
 	l, err := s.List(ctx)
 	if err != nil {
+		return "", err
+	}
+	var size int64
+	for _, sn := range l.Snapshots {
+		for _, c := range sn.Changes {
+			size += rowBytes + int64(len(c.Path))
+		}
+	}
+	if err := s.conn.reserve(size); err != nil {
 		return "", err
 	}
 	now := time.Now()
@@ -179,6 +204,7 @@ func list(ctx context.Context, s *snapshot.Store, a args) (string, error) {
 		Checkpoint string          `json:"checkpoint"`
 		Files      int             `json:"files_count"`
 		Hash       *string         `json:"hash"`
+		LeftOut    *leftOut        `json:"left_out,omitempty"`
 		Name       *string         `json:"name"`
 		Origin     snapshot.Origin `json:"origin"`
 		Slot       int             `json:"slot"`
@@ -186,10 +212,10 @@ func list(ctx context.Context, s *snapshot.Store, a args) (string, error) {
 	entries := []entry{}
 	for _, sn := range l.Snapshots {
 		e := entry{
-			age(now, sn.Time), []change{}, snapshot.ID(sn.Slot), sn.Files, pointer(sn.Hash), pointer(sn.Name), sn.Origin, sn.Slot,
+			age(now, sn.Time), []change{}, snapshot.ID(sn.Slot), sn.Files, pointer(sn.Hash), leftOutOf(sn.Info), pointer(sn.Name), sn.Origin, sn.Slot,
 		}
 		for _, c := range sn.Changes {
-			e.Changes = append(e.Changes, change{c.Op, c.Path, sizeUnless(c.Op == snapshot.Deleted, c.Size)})
+			e.Changes = append(e.Changes, change{c.Op, contract.EscapePath(c.Path), sizeUnless(c.Op == snapshot.Deleted, c.Size)})
 		}
 		entries = append(entries, e)
 	}
@@ -202,13 +228,20 @@ func list(ctx context.Context, s *snapshot.Store, a args) (string, error) {
 	return page(text, a, whole), err
 }
 
-func changes(ctx context.Context, s *snapshot.Store, a args) (string, error) {
+func changes(ctx context.Context, s asked, a args) (string, error) {
 	rows, err := s.Changes(ctx)
 	if err != nil {
 		return "", err
 	}
 	if rows == nil {
 		return "No checkpoints available yet.", nil
+	}
+	var size int64
+	for _, d := range rows {
+		size += rowBytes + int64(len(d.Path))
+	}
+	if err := s.conn.reserve(size); err != nil {
+		return "", err
 	}
 	now := time.Now()
 	if a["format"] != "json" {
@@ -226,7 +259,7 @@ func changes(ctx context.Context, s *snapshot.Store, a args) (string, error) {
 	out := []row{}
 	for _, d := range rows {
 		out = append(out, row{
-			d.Path, d.Op, sizeUnless(d.Op == snapshot.Deleted, d.Size), snapshot.ID(d.Snapshot.Slot),
+			contract.EscapePath(d.Path), d.Op, sizeUnless(d.Op == snapshot.Deleted, d.Size), snapshot.ID(d.Snapshot.Slot),
 			age(now, d.Snapshot.Time), d.Snapshot.Origin, pointer(d.Snapshot.Name),
 		})
 	}

@@ -13,10 +13,12 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode"
 
+	"github.com/capsem/capsem-bench/internal/termtext"
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/capsem/capsem-bench/internal/contract"
 )
 
 // transport hands the SDK a connection that is there already.
@@ -40,7 +42,13 @@ type conn struct {
 	busy   chan struct{} // of the latest request; closed when it is answered
 	closed bool
 	done   chan struct{}
+
+	ctx    context.Context // ends with the connection
+	cancel context.CancelCauseFunc
 }
+
+// connKey is the key of the connection in a context.
+type connKey struct{}
 
 // A request is what has to be known about one until it is answered.
 type request struct {
@@ -50,10 +58,14 @@ type request struct {
 	tool   string
 	at     time.Time
 	done   chan struct{} // closed when it is answered
+
+	watch    *time.Timer // looks whether the guest is still there; guarded by conn.mu
+	reserved int64       // bytes of gateway.answers
 }
 
 func newConn(g *Gateway, c net.Conn) *conn {
-	return &conn{g: g, net: c, in: bufio.NewReaderSize(c, 4<<10), done: make(chan struct{})}
+	ctx, cancel := context.WithCancelCause(g.ctx)
+	return &conn{g: g, net: c, in: bufio.NewReaderSize(c, 4<<10), done: make(chan struct{}), ctx: ctx, cancel: cancel}
 }
 
 // SessionID implements [mcp.Connection].
@@ -68,26 +80,26 @@ func (c *conn) Close() error {
 	}
 	c.closed = true
 	close(c.done)
+	c.cancel(net.ErrClosed)
 	return c.net.Close()
 }
 
-const (
-	metaPrefix = "\x00CAPSEM_META:"
-	unknown    = "unknown"
-	// maxProcess bounds the name of a process in the records.
-	maxProcess = 128
-)
+// unknown is a process whose connection has no metadata line.
+const unknown = "unknown"
 
-// welcome reads the metadata line. A first line that is none is used up all
+// maxProcess bounds the name of a process in the records, in bytes.
+const maxProcess = 128
+
+// readMetadata reads the metadata line. A first line that is none is used up all
 // the same, as in Capsem.
-func (c *conn) welcome() error {
+func (c *conn) readMetadata() error {
 	line, err := c.readLine(c.g.limits.first)
 	if err != nil && !errors.Is(err, errTooLarge) {
 		return err
 	}
 	c.process = unknown
-	if name, ok := bytes.CutPrefix(line, []byte(metaPrefix)); ok {
-		c.process = processName(string(name))
+	if name, ok := contract.ParseMetaLine(string(line)); ok {
+		c.process = processName(name)
 	}
 	return nil
 }
@@ -95,7 +107,7 @@ func (c *conn) welcome() error {
 // processName makes a name from outside fit for a record.
 func processName(s string) string {
 	s = strings.Map(func(r rune) rune {
-		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
+		if !termtext.Visible(r) {
 			return -1
 		}
 		return r
@@ -248,6 +260,7 @@ func (c *conn) begin(r *request) (jsonrpc.Message, error) {
 	defer c.mu.Unlock()
 	c.last++
 	c.call, c.busy = r, r.done
+	c.watch(r)
 	id, err := jsonrpc.MakeID(float64(c.last))
 	return &jsonrpc.Request{ID: id, Method: method, Params: params}, err
 }
@@ -265,6 +278,7 @@ func (c *conn) Write(_ context.Context, msg jsonrpc.Message) error {
 	failure := wireError(r, answer.Error)
 	c.record(r, answer.Result, failure)
 	err := c.send(r.id, answer.Result, failure)
+	c.g.answers.Add(-r.reserved)
 	close(r.done)
 	return err
 }
@@ -278,6 +292,7 @@ func (c *conn) take(id jsonrpc.ID) *request {
 	}
 	r := c.call
 	c.call = nil
+	r.watch.Stop()
 	return r
 }
 

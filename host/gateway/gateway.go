@@ -7,17 +7,24 @@
 // arguments, results down to the order of their keys, and errors are those of
 // Capsem. Requests of one connection are answered in turn.
 //
-// Sessions, dispatch and the tools are the MCP SDK's. What it does otherwise
-// than Capsem is put right in two places: a transport, which knows lines, ids
-// of any kind and errors without one, and a middleware, which knows results
-// and error codes.
+// The MCP SDK has the sessions, the dispatch and the tools. Two parts make it
+// answer as Capsem does: a transport, for lines, ids of any kind and errors
+// without one, and a middleware, for results and error codes.
 //
-// Capsem's tools that fetch from the web are left out: this host has no
-// network to offer, and a tool that can only fail helps nobody.
+// Capsem's tools that fetch from the web are left out: this host has no network,
+// so they could only fail.
 //
-// One difference is meant: list and changes as JSON come whole. Capsem once
-// cut them to 5000 bytes like the texts, which left no JSON. Whoever asks for
-// a part with start_index or max_length still gets it.
+// Four differences from Capsem are intended. Lists and changes as JSON are never
+// cut: Capsem once cut them to 5000 bytes like the texts, and the rest was no
+// JSON. A client that asks for a part with start_index or max_length gets it. A
+// snapshot that lacks files of the workspace says which ("left_out", absent
+// otherwise). A name that is no UTF-8 is escaped so that it can be asked for
+// ([contract.EscapePath]). The method ping is answered.
+//
+// Like Capsem's gateway it answers every message that has a method, with or
+// without an id, except notifications/initialized. JSON-RPC does not answer
+// notifications. The protocol version in the answer is always Capsem's, whatever
+// the client asks for.
 package gateway
 
 import (
@@ -26,11 +33,12 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
-	"github.com/capsem/capsem-bench/internal/snapshot"
+	"github.com/capsem/capsem-bench/host/internal/snapshot"
 )
 
 // The default numbers of slots.
@@ -51,7 +59,7 @@ type Config struct {
 	// Interval is the time between automatic snapshots; 0 takes only the first,
 	// that of the beginning.
 	Interval time.Duration
-	// Log gets what is of use in debugging; nil drops it.
+	// Log gets messages for debugging; nil discards them.
 	Log *slog.Logger
 }
 
@@ -59,13 +67,14 @@ type Config struct {
 type limits struct {
 	conns int           // connections served at once; more wait in the listener's queue
 	line  int           // bytes of a request
+	large int64         // bytes of all answers that are being made and sent
 	first time.Duration // until the metadata line
 	rest  time.Duration // until the end of a line that has begun; also for one write
 	idle  time.Duration // between requests: an agent may stay connected for a day's work
 }
 
 func defaultLimits() limits {
-	return limits{conns: 256, line: 1 << 20, first: 30 * time.Second, rest: 30 * time.Second, idle: 12 * time.Hour}
+	return limits{conns: 256, line: 1 << 20, large: 256 << 20, first: 30 * time.Second, rest: 30 * time.Second, idle: 12 * time.Hour}
 }
 
 // A Call is one request, reported when its answer is ready.
@@ -90,8 +99,8 @@ const (
 	DecisionError   = "error"
 )
 
-// A Recorder is told of calls. It is called by many goroutines, once for each
-// request and before the guest has the answer, so it must not wait for a disk.
+// A Recorder gets the calls. Many goroutines call it, once for each request and
+// before the guest has the answer, so it must not wait for a disk.
 type Recorder interface{ RecordCall(Call) }
 
 type discard struct{}
@@ -108,6 +117,8 @@ type Gateway struct {
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 	timer  sync.WaitGroup
+
+	answers atomic.Int64 // bytes of the large answers that are not sent yet
 }
 
 // New opens the store, which no other process may have open, and takes the
@@ -163,10 +174,23 @@ func (g *Gateway) takeAutos() {
 	}
 }
 
-// Close ends every Serve and the automatic snapshots, breaks off what is under
-// way and gives the store free. The snapshots stay in it.
+// Close ends every Serve and the automatic snapshots, cancels the running
+// requests and unlocks the store. The snapshots stay in it.
 func (g *Gateway) Close() error {
 	g.cancel()
 	g.timer.Wait()
 	return g.store.Close()
+}
+
+// A Forked is a copy of the workspace.
+type Forked struct {
+	Bytes   int64 // that its files take
+	LeftOut int   // files that it lacks, which could not be read
+}
+
+// Fork copies the workspace as it is into dir, an empty directory outside of
+// workspace and store, for another guest to go on with.
+func (g *Gateway) Fork(ctx context.Context, dir string) (Forked, error) {
+	bytes, left, err := g.store.Fork(ctx, dir)
+	return Forked{Bytes: bytes, LeftOut: left.Count}, err
 }

@@ -18,6 +18,7 @@ const (
 // The methods that there are, beside the notification initialized.
 const (
 	methodInitialize    = "initialize"
+	methodPing          = "ping"
 	methodTools         = "tools/list"
 	methodCall          = "tools/call"
 	methodResources     = "resources/list"
@@ -49,7 +50,7 @@ func (g *Gateway) newServer() *mcp.Server {
 		SupportedProtocolVersions: []string{protocolVersion},
 		Logger:                    g.cfg.Log,
 	})
-	for _, t := range tools() {
+	for _, t := range callable() {
 		s.AddTool(t.sdk(), g.handler(t))
 	}
 	s.AddReceivingMiddleware(g.capsem)
@@ -58,16 +59,20 @@ func (g *Gateway) newServer() *mcp.Server {
 
 // handler makes the SDK's handler of a tool.
 func (g *Gateway) handler(t tool) mcp.ToolHandler {
-	return func(_ context.Context, req *mcp.CallToolRequest) (result *mcp.CallToolResult, err error) {
+	return func(ctx context.Context, req *mcp.CallToolRequest) (result *mcp.CallToolResult, err error) {
 		defer func() {
 			if p := recover(); p != nil {
 				g.cfg.Log.Error("a tool panicked", "tool", t.name, "panic", p)
 				result, err = nil, &jsonrpc.Error{Code: codeInternal, Message: fmt.Sprint(internalTaskFailure, p)}
 			}
 		}()
-		// The context is the gateway's: a snapshot that was asked for is taken
-		// also if the guest does not wait for it.
-		text, err := t.call(g.ctx, g.store, arguments(req.Params.Arguments))
+		// A request ends with its connection, not with the context of the SDK,
+		// which ends when the guest has nothing more to ask.
+		c, ok := ctx.Value(connKey{}).(*conn)
+		if !ok {
+			return nil, errors.New("a request without a connection")
+		}
+		text, err := t.call(c.ctx, asked{g.store, c}, arguments(req.Params.Arguments))
 		if err != nil {
 			return nil, toolError(err)
 		}
@@ -94,6 +99,8 @@ func (g *Gateway) capsem(next mcp.MethodHandler) mcp.MethodHandler {
 			return hello, nil
 		case methodTools:
 			return list, nil
+		case methodPing:
+			return &raw{text: json.RawMessage(emptyParams)}, nil
 		case methodResources:
 			return &raw{text: json.RawMessage(`{"resources":[]}`)}, nil
 		case methodPrompts:
@@ -193,7 +200,7 @@ func sdkRequest(r *request) (method string, params json.RawMessage) {
 		Arguments json.RawMessage `json:"arguments,omitempty"`
 	}
 	switch r.method {
-	case initialized, methodInitialize, methodTools, methodResources, methodPrompts:
+	case initialized, methodInitialize, methodPing, methodTools, methodResources, methodPrompts:
 		return r.method, json.RawMessage(emptyParams)
 	case methodCall:
 		out.Name, _ = p.Name.(string)

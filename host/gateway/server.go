@@ -7,7 +7,7 @@ import (
 	"net"
 	"sync"
 
-	"github.com/capsem/capsem-bench/internal/wire"
+	"github.com/capsem/capsem-bench/host/internal/wire"
 )
 
 // ErrClosed is returned by Serve on a gateway that was closed before.
@@ -55,11 +55,11 @@ func (g *Gateway) guest(ctx context.Context, raw net.Conn) {
 	c := newConn(g, raw)
 	defer c.Close()
 	defer context.AfterFunc(ctx, func() { _ = c.Close() })()
-	if err := c.welcome(); err != nil {
+	if err := c.readMetadata(); err != nil {
 		g.cfg.Log.Debug("waiting for the metadata line", "error", err)
 		return
 	}
-	session, err := g.server.Connect(ctx, transport{c}, sessionOptions())
+	session, err := g.server.Connect(context.WithValue(ctx, connKey{}, c), transport{c}, sessionOptions())
 	if err != nil {
 		g.cfg.Log.Error("starting an MCP session", "error", err)
 		return

@@ -7,10 +7,10 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
-	"github.com/capsem/capsem-bench/internal/snapshot"
+	"github.com/capsem/capsem-bench/host/internal/snapshot"
+	"github.com/capsem/capsem-bench/internal/contract"
 )
 
 // age says how long ago something was.
@@ -48,14 +48,7 @@ func page(text string, a args, unset int) string {
 	if from == 0 && to == len(text) {
 		return text
 	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "Content length: %d\nShowing: %d..%d\n", len(text), from, to)
-	if to < len(text) {
-		fmt.Fprintf(&b, "Use start_index=%d to continue.\n", to)
-	}
-	b.WriteByte('\n')
-	b.WriteString(text[from:to])
-	return b.String()
+	return contract.Page{Total: int64(len(text)), From: int64(from), To: int64(to)}.Header() + text[from:to]
 }
 
 // index returns an argument that is a whole number, at least 0.
@@ -86,6 +79,13 @@ func listTable(l snapshot.Listing, now time.Time) string {
 			dash(sn.Hash[:min(12, len(sn.Hash))]), sn.Files, summary(sn.Changes))
 	}
 	_ = w.Flush() // a strings.Builder takes everything
+	for _, sn := range l.Snapshots {
+		if sn.LeftOut != nil {
+			first := sn.LeftOut.First[0]
+			fmt.Fprintf(&b, "\n%s lacks %d files or directories, the first is %s: %s\n", snapshot.ID(sn.Slot), sn.LeftOut.Count,
+				contract.VisiblePath(first.Path), first.Reason)
+		}
+	}
 	return b.String()
 }
 
@@ -128,21 +128,8 @@ func changesTable(rows []snapshot.Difference) string {
 		if d.Op != snapshot.Deleted {
 			size = strconv.FormatInt(d.Size, 10)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", visible(d.Path), d.Op, size, snapshot.ID(d.Snapshot.Slot))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", contract.VisiblePath(d.Path), d.Op, size, snapshot.ID(d.Snapshot.Slot))
 	}
 	_ = w.Flush()
-	return b.String()
-}
-
-// visible escapes what would break a table or act on a terminal.
-func visible(path string) string {
-	var b strings.Builder
-	for _, r := range path {
-		if unicode.IsPrint(r) {
-			b.WriteRune(r)
-		} else {
-			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
-		}
-	}
 	return b.String()
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
-	"github.com/capsem/capsem-bench/internal/snapshot"
+	"github.com/capsem/capsem-bench/host/internal/snapshot"
 )
 
 // A tool is one that guests can call.
@@ -16,10 +16,16 @@ type tool struct {
 	name, description string
 	schema            string // JSON of its arguments
 	hints             hints
-	call              func(context.Context, *snapshot.Store, args) (string, error)
+	call              func(context.Context, asked, args) (string, error)
 }
 
-// The hints are MCP's annotations; all are told, also those that are false.
+// asked is where a call came from, and the store that it is about.
+type asked struct {
+	*snapshot.Store
+	conn *conn
+}
+
+// The hints are MCP's annotations; all are sent, also those that are false.
 type hints struct {
 	Title       string `json:"title"`
 	ReadOnly    bool   `json:"readOnlyHint"`
@@ -74,8 +80,22 @@ func tools() []tool {
 	}
 }
 
+// echo is no part of tools/list, which is that of Capsem's gateway when it had
+// the snapshots alone; later ones have it. Guests measure with it what a call
+// costs.
+func echo() tool {
+	return tool{
+		"local__echo", "Returns its text.", `{"properties":{"text":{"type":"string"}},"required":["text"],"type":"object"}`,
+		hints{Title: "Echo", ReadOnly: true, Idempotent: true},
+		func(_ context.Context, _ asked, a args) (string, error) { return a.text("text") },
+	}
+}
+
+// callable returns what tools/call knows.
+func callable() []tool { return append(tools(), echo()) }
+
 func isTool(name string) bool {
-	for _, t := range tools() {
+	for _, t := range callable() {
 		if t.name == name {
 			return true
 		}

@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/capsem/capsem-bench/internal/minter"
+	"github.com/capsem/capsem-bench/host/internal/leafcert"
 )
 
 // ruleDefault is the matched rule of a request that no pattern speaks for.
@@ -19,7 +19,7 @@ func newAllowList(patterns []string) (allowList, error) {
 	l := allowList{exact: make(map[string]string), below: make(map[string]string)}
 	for _, pattern := range patterns {
 		name, below := strings.CutPrefix(pattern, "*.")
-		host, err := minter.Host(name)
+		host, err := leafcert.Host(name)
 		if err != nil {
 			return l, fmt.Errorf("allow list: %w; want a host name or \"*.\" and one", err)
 		}
@@ -35,7 +35,7 @@ func newAllowList(patterns []string) (allowList, error) {
 	return l, nil
 }
 
-// match returns the pattern that allows a host in minter.Host's form, or
+// match returns the pattern that allows a host in leafcert.Host's form, or
 // "default" and false. The longest suffix wins.
 func (l allowList) match(host string) (rule string, allowed bool) {
 	if rule, ok := l.exact[host]; ok {
@@ -54,7 +54,7 @@ func (l allowList) match(host string) (rule string, allowed bool) {
 }
 
 // splitHostPort parses "host", "host:port", "[v6]" and "[v6]:port" from
-// outside. The host comes back in minter.Host's form; the port is the default
+// outside. The host comes back in leafcert.Host's form; the port is the default
 // one if there is none.
 func splitHostPort(s string, defaultPort int) (host string, port int, err error) {
 	name, port := s, defaultPort
@@ -65,6 +65,6 @@ func splitHostPort(s string, defaultPort int) (host string, port int, err error)
 		}
 		name, port = h, int(n)
 	}
-	host, err = minter.Host(name)
+	host, err = leafcert.Host(name)
 	return host, port, err
 }

@@ -11,6 +11,7 @@ import (
 func (s *server) connect(w http.ResponseWriter, r *http.Request, g *guest) {
 	host, port, err := splitHostPort(r.Host, 443)
 	if err != nil || r.ContentLength != 0 {
+		g.refused(r.Method, r.Host, http.StatusBadRequest, "want CONNECT host:port without a body")
 		http.Error(w, "Capsem: want CONNECT host:port without a body", http.StatusBadRequest)
 		return
 	}
@@ -21,10 +22,10 @@ func (s *server) connect(w http.ResponseWriter, r *http.Request, g *guest) {
 	// A guest may speak before it has the answer.
 	early, _ := buf.Peek(buf.Reader.Buffered())
 	g.wire.Unread(early)
-	inner := &guest{Conn: g.wire, wire: g.wire, life: g.life, process: g.process, host: host, port: port}
+	inner := &guest{Conn: g.wire, wire: g.wire, slot: g.slot, process: g.process, host: host, port: port}
 	_ = inner.SetWriteDeadline(time.Now().Add(s.p.limits.first))
-	if _, err := io.WriteString(inner, "HTTP/1.1 200 Connection established\r\n\r\n"); err != nil {
-		g.life.end()
+	if _, err := io.WriteString(inner.wire, "HTTP/1.1 200 Connection established\r\n\r\n"); err != nil {
+		g.slot.release()
 		return
 	}
 	s.enter(r.Context(), inner)

@@ -1,59 +1,61 @@
 package proxy
 
 import (
-	"errors"
 	"io"
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
-// An exchange is one request and its answer.
+// An exchange is one request and its answer. It is the http.ResponseWriter of
+// the answer: what passes through it is what the record says.
 type exchange struct {
+	http.ResponseWriter // the guest's
+
 	s     *server
 	g     *guest
-	w     http.ResponseWriter
 	r     *http.Request
 	body  *requestBody // nil if there is none
 	v     verdict
 	start time.Time
-	took  time.Duration
 
 	decision, rule string
 	status         int
 	header         string // of the answer, for the record
+	length         int64  // of the answer's body, -1 unknown
 	received       int64
 	preview        preview
+	guestErr       error // of writing to the guest
+	upstreamErr    error // of reading the answer's body
 }
 
-// ServeHTTP answers one request of a guest.
+// ServeHTTP answers one request of a guest. Its panics are http.ErrAbortHandler,
+// so that the guest does not take a part for the whole.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g, ok := r.Context().Value(guestKey{}).(*guest)
 	if !ok {
 		panic(http.ErrAbortHandler) // not a connection of ours
 	}
+	g.reading.handled(r)
 	if r.Method == http.MethodConnect && g.name() == "" {
 		s.connect(w, r, g)
 		return
 	}
-	x := &exchange{s: s, g: g, w: w, r: r, start: time.Now()}
+	x := &exchange{ResponseWriter: w, s: s, g: g, r: r, start: time.Now(), decision: DecisionAllowed, length: -1}
 	if r.Body != nil && r.Body != http.NoBody {
-		x.body = &requestBody{guest: r.Body}
+		x.body = &requestBody{ReadCloser: r.Body}
+		r.Body = x.body
 	}
 	x.v = s.p.judge(g, r)
 	x.rule = x.v.rule
-	whole := true
+	defer x.finish()
 	if x.v.status != 0 {
 		x.refuse()
-	} else {
-		x.decision = DecisionAllowed
-		whole = x.forward()
+		return
 	}
-	x.finish()
-	if !whole {
-		panic(http.ErrAbortHandler) // the guest must not take a part for the whole
-	}
+	x.forward()
 }
 
 // refuse answers a request that policy does not let out.
@@ -70,72 +72,82 @@ func (x *exchange) refuse() {
 
 // answer is one of our own.
 func (x *exchange) answer(status int, text string) {
-	h := x.w.Header()
+	h := x.Header()
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	h.Set("Content-Length", strconv.Itoa(len(text)))
-	x.begin(status)
+	x.WriteHeader(status)
 	if x.r.Method != http.MethodHead {
-		_ = x.write([]byte(text))
+		_, _ = io.WriteString(x, text)
 	}
 }
 
-// begin sends the header of the answer.
-func (x *exchange) begin(status int) {
-	x.status, x.header = status, headerText("", x.w.Header())
+// WriteHeader implements http.ResponseWriter, also for answers before the
+// final one, such as 103.
+func (x *exchange) WriteHeader(status int) {
+	h := x.Header()
+	if status < http.StatusOK {
+		if status == http.StatusContinue {
+			return // our server says that itself
+		}
+		for _, name := range strings.Split(strings.Join(h["Connection"], ","), ",") {
+			h.Del(strings.TrimSpace(name))
+		}
+		h.Del("Connection")
+		x.ResponseWriter.WriteHeader(status)
+		return
+	}
+	for _, name := range []string{"Content-Type", "Date"} {
+		if _, ok := h[name]; !ok {
+			h[name] = nil // else net/http makes one up
+		}
+	}
+	x.status, x.header = status, headerText("", h)
 	if x.body != nil && !x.body.finished() {
-		x.w.Header().Set("Connection", "close") // what follows is not a request
+		h.Set("Connection", "close") // what follows is not a request
 	}
-	x.w.WriteHeader(status)
+	x.ResponseWriter.WriteHeader(status)
 }
 
-func (x *exchange) write(b []byte) error {
-	n, err := x.w.Write(b)
+// Write implements http.ResponseWriter.
+func (x *exchange) Write(b []byte) (int, error) {
+	n, err := x.ResponseWriter.Write(b)
 	x.received += int64(n)
 	x.preview.add(b[:n])
-	return err
+	if err != nil {
+		x.guestErr = err
+	}
+	return n, err
+}
+
+// FlushError sends what was written, unless that is all: then the end of the
+// handler does, with the same system call as the end of the body.
+func (x *exchange) FlushError() error {
+	if x.received == x.length {
+		return nil
+	}
+	return http.NewResponseController(x.ResponseWriter).Flush()
+}
+
+// brokenOff notes for the record which side broke off, if one did. When the
+// guest goes, reading from upstream fails too.
+func (x *exchange) brokenOff() {
+	side, err := "writing to the guest", x.guestErr
+	if err == nil {
+		side, err = "upstream", x.upstreamErr
+	}
+	if err == nil || x.decision != DecisionAllowed {
+		return
+	}
+	if gone := x.gone(); gone != "" {
+		x.fail(gone)
+		return
+	}
+	x.fail(side + ": the body broke off after " + strconv.FormatInt(x.received, 10) + " bytes: " + err.Error())
 }
 
 // fail notes an error for the record.
 func (x *exchange) fail(reason string) {
 	x.decision, x.rule = DecisionError, reason
-}
-
-// forward sends the request on and the answer back. It reports whether the
-// guest has a whole answer.
-func (x *exchange) forward() bool {
-	if x.body != nil {
-		// An answer may come, and end, before the request has.
-		_ = http.NewResponseController(x.w).EnableFullDuplex()
-	}
-	early := &interim{w: x.w}
-	res, err := x.s.p.transport.RoundTrip(x.outgoing(early.trace(x.r.Context())))
-	early.end()
-	if err == nil && res.StatusCode == http.StatusSwitchingProtocols {
-		_ = res.Body.Close()
-		err = errors.New("a switch of protocols that nobody asked for")
-	}
-	if err != nil {
-		return x.upstreamFailed(err)
-	}
-	defer res.Body.Close()
-	trailers := x.head(res)
-	if err := x.copy(res.Body); err != nil {
-		x.fail(err.Error())
-		return false
-	}
-	x.trailer(res.Trailer, trailers)
-	return true
-}
-
-// upstreamFailed answers 502, unless it was the guest who went away.
-func (x *exchange) upstreamFailed(err error) bool {
-	if gone := x.gone(); gone != "" {
-		x.fail(gone)
-		return false
-	}
-	x.fail(err.Error())
-	x.answer(http.StatusBadGateway, "Capsem: upstream error ("+printable(err.Error())+")\n")
-	return true
 }
 
 // gone says why the guest's side of the exchange is over, or "".
@@ -151,74 +163,9 @@ func (x *exchange) gone() string {
 	return ""
 }
 
-// head passes on the header and returns how many trailers it announced.
-func (x *exchange) head(res *http.Response) (trailers int) {
-	h := x.w.Header()
-	copyEndToEnd(h, res.Header)
-	for _, name := range []string{"Content-Type", "Date"} {
-		if _, ok := h[name]; !ok {
-			h[name] = nil // else net/http makes one up
-		}
-	}
-	for name := range res.Trailer {
-		h.Add("Trailer", name)
-	}
-	x.begin(res.StatusCode)
-	return len(res.Trailer)
-}
-
-// copy passes on the body. Nothing waits for more: what has been read is on
-// its way before the next read.
-func (x *exchange) copy(body io.Reader) error {
-	buf := x.s.p.buffers.Get()
-	defer x.s.p.buffers.Put(buf)
-	flush := http.NewResponseController(x.w).Flush
-	for {
-		n, rerr := body.Read(*buf)
-		if n > 0 {
-			if err := x.write((*buf)[:n]); err != nil {
-				return x.broken("writing to the guest", err)
-			}
-		}
-		if rerr == io.EOF {
-			return nil
-		}
-		if rerr != nil {
-			return x.broken("upstream", rerr)
-		}
-		if err := flush(); err != nil {
-			return x.broken("writing to the guest", err)
-		}
-	}
-}
-
-// broken says which side broke off. When the guest goes, reading fails too.
-func (x *exchange) broken(side string, err error) error {
-	if gone := x.gone(); gone != "" {
-		return errors.New(gone)
-	}
-	return errors.New(side + ": the body broke off after " + strconv.FormatInt(x.received, 10) + " bytes: " + err.Error())
-}
-
-// trailer passes on what comes after the body. net/http wants a prefix on
-// trailers that the header did not announce.
-func (x *exchange) trailer(t http.Header, announced int) {
-	if len(t) == 0 {
-		return
-	}
-	_ = http.NewResponseController(x.w).Flush() // chunks, even if the body is short
-	prefix := ""
-	if len(t) != announced {
-		prefix = http.TrailerPrefix
-	}
-	for name, values := range t {
-		x.w.Header()[prefix+name] = values
-	}
-}
-
 // finish records the exchange and lets go of the request.
 func (x *exchange) finish() {
-	x.took = time.Since(x.start)
+	x.brokenOff()
 	x.s.p.cfg.Recorder.RecordRequest(x.record())
 	x.settle()
 }
@@ -229,10 +176,9 @@ func (x *exchange) settle() {
 	if x.body == nil || x.body.finished() || x.decision == DecisionDenied {
 		return
 	}
-	_ = x.body.Close()
-	_ = http.NewResponseController(x.w).Flush()
+	_ = http.NewResponseController(x.ResponseWriter).Flush()
 	_ = x.g.SetReadDeadline(time.Now().Add(x.s.p.limits.leftover))
-	_ = x.r.Body.Close()
+	_ = x.body.Close()
 }
 
 func (x *exchange) record() Request {
@@ -243,7 +189,7 @@ func (x *exchange) record() Request {
 	req := Request{
 		Time: x.start, Domain: x.v.host, Port: x.v.port, Decision: x.decision, Process: x.g.process,
 		Method: printable(x.r.Method), Path: printable(path), Query: printable(query), Status: x.status,
-		Received: x.received, Duration: x.took, MatchedRule: printable(x.rule),
+		Received: x.received, Duration: time.Since(x.start), MatchedRule: printable(x.rule),
 		RequestHeaders: headerText(x.r.Host, x.r.Header), ResponseHeaders: x.header,
 		ResponsePreview: x.preview.text(), ConnType: ConnPlain,
 	}
@@ -254,4 +200,51 @@ func (x *exchange) record() Request {
 		req.Sent, req.RequestPreview = x.body.sofar()
 	}
 	return req
+}
+
+// requestBody is a guest's body as the transport reads it, which may go on
+// after the answer has ended.
+type requestBody struct {
+	io.ReadCloser
+
+	mu      sync.Mutex
+	n       int64
+	preview preview
+	err     error // io.EOF: all of it was read
+}
+
+func (b *requestBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.n += int64(n)
+	b.preview.add(p[:n])
+	if err != nil {
+		b.err = err
+	}
+	return n, err
+}
+
+// finished reports whether the body was read to its end.
+func (b *requestBody) finished() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.err == io.EOF
+}
+
+// failed returns what broke the body off, if anything has.
+func (b *requestBody) failed() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.err == io.EOF {
+		return nil
+	}
+	return b.err
+}
+
+// sofar returns how much was read, and its beginning.
+func (b *requestBody) sofar() (int64, string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.n, b.preview.text()
 }

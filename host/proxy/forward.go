@@ -1,37 +1,79 @@
 package proxy
 
 import (
-	"context"
+	"errors"
+	"io"
 	"net"
 	"net/http"
-	"net/http/httptrace"
-	"net/textproto"
+	"net/http/httputil"
 	"net/url"
 	"strconv"
 	"strings"
 	"sync"
+
+	"golang.org/x/net/http/httpguts"
 )
 
-// outgoing is the request that goes upstream for r. The header map is new;
-// the values are shared.
-func (x *exchange) outgoing(ctx context.Context) *http.Request {
-	r := x.r
-	out := &http.Request{
-		Method: r.Method, URL: outgoingURL(x.g.scheme(), x.v.host, x.v.port, r), Header: endToEnd(r.Header),
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		ContentLength: r.ContentLength, Trailer: r.Trailer, // filled in when the body ends
-	}
-	out.Host = out.URL.Host
+// forward sends the request on and the answer back. Nothing waits for more: what
+// has been read is on its way before the next read.
+func (x *exchange) forward() {
 	if x.body != nil {
-		out.Body = x.body
+		// An answer may come, and end, before the request has.
+		_ = http.NewResponseController(x.ResponseWriter).EnableFullDuplex()
 	}
-	if hasToken(r.Header["Te"], "trailers") {
-		out.Header["Te"] = []string{"trailers"}
+	(&httputil.ReverseProxy{
+		Rewrite: x.outgoing, Transport: x.s.p.transport, ModifyResponse: x.incoming, ErrorHandler: x.upstreamFailed,
+		FlushInterval: -1, BufferPool: &x.s.p.buffers, ErrorLog: x.s.http.ErrorLog,
+	}).ServeHTTP(x, x.r)
+}
+
+// outgoing makes the request that goes upstream. httputil.ReverseProxy takes the
+// fields that are about one connection out of it, and some that are not.
+func (x *exchange) outgoing(r *httputil.ProxyRequest) {
+	r.Out.URL = outgoingURL(x.g.scheme(), x.v.host, x.v.port, r.In)
+	r.Out.Host = r.Out.URL.Host
+	r.Out.Trailer = r.In.Trailer // filled in when the body ends
+	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
+		if values, ok := r.In.Header[name]; ok && !httpguts.HeaderValuesContainsToken(r.In.Header["Connection"], name) {
+			r.Out.Header[name] = values
+		}
 	}
-	if _, ok := out.Header["User-Agent"]; !ok {
-		out.Header["User-Agent"] = []string{""} // else net/http adds its own
+	r.Out.Header.Del("Connection") // offers of other protocols
+	r.Out.Header.Del("Upgrade")
+}
+
+// incoming looks at an answer before it is passed on.
+func (x *exchange) incoming(res *http.Response) error {
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		return errors.New("a switch of protocols that nobody asked for")
 	}
-	return out.WithContext(ctx)
+	x.length = res.ContentLength
+	res.Body = &answerBody{res.Body, x}
+	return nil
+}
+
+// answerBody keeps the error with which an answer broke off.
+type answerBody struct {
+	io.ReadCloser
+	x *exchange
+}
+
+func (b *answerBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && err != io.EOF {
+		b.x.upstreamErr = err
+	}
+	return n, err
+}
+
+// upstreamFailed answers 502, unless it was the guest who went away.
+func (x *exchange) upstreamFailed(_ http.ResponseWriter, _ *http.Request, err error) {
+	if gone := x.gone(); gone != "" {
+		x.fail(gone)
+		panic(http.ErrAbortHandler)
+	}
+	x.fail(err.Error())
+	x.answer(http.StatusBadGateway, "Capsem: upstream error ("+printable(err.Error())+")\n")
 }
 
 // outgoingURL leaves path and query as the guest wrote them, where net/http
@@ -58,64 +100,19 @@ func hostPort(scheme, host string, port int) string {
 	return net.JoinHostPort(host, strconv.Itoa(port))
 }
 
-// hopByHop reports the fields that are about one connection: RFC 9110 section
-// 7.6.1, and those that were so before it.
-func hopByHop(name string) bool {
-	switch name {
-	case "Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
-		"Te", "Trailer", "Transfer-Encoding", "Upgrade":
-		return true
+// buffers implements httputil.BufferPool, which copies through them. The zero
+// value is ready.
+type buffers struct{ pool sync.Pool }
+
+const bufferSize = 32 << 10 // what httputil.ReverseProxy would allocate
+
+// Get implements httputil.BufferPool.
+func (b *buffers) Get() []byte {
+	if buf, ok := b.pool.Get().(*[bufferSize]byte); ok {
+		return buf[:]
 	}
-	return false
+	return make([]byte, bufferSize)
 }
 
-// endToEnd returns the fields of h that are passed on.
-func endToEnd(h http.Header) http.Header {
-	out := make(http.Header, len(h)+1)
-	copyEndToEnd(out, h)
-	return out
-}
-
-func copyEndToEnd(to, from http.Header) {
-	for name, values := range from {
-		if !hopByHop(name) {
-			to[name] = values
-		}
-	}
-	for _, field := range from["Connection"] {
-		for name := range strings.SplitSeq(field, ",") {
-			delete(to, textproto.CanonicalMIMEHeaderKey(textproto.TrimString(name)))
-		}
-	}
-}
-
-// interim passes on answers before the final one, such as 103. They arrive on
-// a goroutine of the transport, which may outlive the round trip.
-type interim struct {
-	mu   sync.Mutex
-	w    http.ResponseWriter
-	over bool
-}
-
-func (i *interim) trace(ctx context.Context) context.Context {
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: i.got})
-}
-
-func (i *interim) got(code int, header textproto.MIMEHeader) error {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if i.over || code == http.StatusContinue { // our server says that itself
-		return nil
-	}
-	h := i.w.Header()
-	copyEndToEnd(h, http.Header(header))
-	i.w.WriteHeader(code)
-	clear(h)
-	return nil
-}
-
-func (i *interim) end() {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	i.over = true
-}
+// Put implements httputil.BufferPool.
+func (b *buffers) Put(buf []byte) { b.pool.Put((*[bufferSize]byte)(buf)) }

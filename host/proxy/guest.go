@@ -2,34 +2,34 @@ package proxy
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
-	"strings"
+	"net/http"
+	"strconv"
 	"time"
 
-	"github.com/capsem/capsem-bench/internal/minter"
-	"github.com/capsem/capsem-bench/internal/wire"
+	"github.com/capsem/capsem-bench/host/internal/leafcert"
+	"github.com/capsem/capsem-bench/host/internal/wire"
+	"github.com/capsem/capsem-bench/internal/contract"
 )
 
-// metaPrefix starts the metadata line.
-const metaPrefix = "\x00CAPSEM_META:"
-
-// The first byte of a TLS handshake record.
-const tlsHandshake = 0x16
-
 // A guest is a connection from a guest in one of its forms: as accepted, after
-// CONNECT, inside TLS. All forms share the life.
+// CONNECT, inside TLS. All forms share the slot.
 type guest struct {
 	net.Conn            // what requests are read from: the wire, or TLS on it
 	wire     *wire.Conn // what was accepted
-	life     *life
+	slot     *slot
 
 	process string
-	host    string // of CONNECT, in minter.Host's form; "" outside a tunnel
+	host    string // of CONNECT, in leafcert.Host's form; "" outside a tunnel
 	sni     string // likewise; "" if there was none
 	port    int    // of CONNECT or TLS; 0 if each request says it
 	secured bool   // inside TLS
+
+	reading reading
 }
 
 // CloseWrite lets net/http send an answer to its end before it closes.
@@ -40,13 +40,13 @@ func (g *guest) CloseWrite() error {
 	return nil
 }
 
-// greet reads the metadata line, if there is one, and looks at what follows.
-func greet(c *wire.Conn) (process string, secure bool, err error) {
+// firstLine reads the metadata line, if there is one, and looks at what follows.
+func firstLine(c *wire.Conn) (process string, secure bool, err error) {
 	first, err := c.Peek()
 	if err != nil {
 		return "", false, err
 	}
-	if first == metaPrefix[0] {
+	if first == contract.MetaPrefix[0] {
 		if process, err = metadata(c); err != nil {
 			return "", false, err
 		}
@@ -54,7 +54,7 @@ func greet(c *wire.Conn) (process string, secure bool, err error) {
 			return process, false, err
 		}
 	}
-	return process, first == tlsHandshake, nil
+	return process, first == wire.TLSHandshake, nil
 }
 
 func metadata(c *wire.Conn) (process string, err error) {
@@ -62,22 +62,25 @@ func metadata(c *wire.Conn) (process string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("reading the metadata line: %w", err)
 	}
-	process, ok := strings.CutPrefix(strings.TrimSuffix(string(line), "\r"), metaPrefix)
+	process, ok := contract.ParseMetaLine(string(line))
 	if !ok {
 		return "", errors.New("a line that starts with NUL but has no metadata")
 	}
 	return printable(process), nil
 }
 
-// welcome brings an accepted connection to where HTTP starts.
-func (s *server) welcome(ctx context.Context, g *guest) {
+// prepare brings an accepted connection to where HTTP starts.
+func (s *server) prepare(ctx context.Context, g *guest) {
 	_ = g.SetReadDeadline(time.Now().Add(s.p.limits.first))
-	process, secure, err := greet(g.wire)
+	process, secure, err := firstLine(g.wire)
 	g.process = process
 	switch {
 	case err != nil:
+		if err != io.EOF {
+			g.refused("", "", 0, "before the first request: "+err.Error())
+		}
 		s.p.cfg.Log.Debug("a connection without a request", "error", err)
-		g.life.end()
+		g.slot.release()
 	case secure:
 		g.port = 443
 		s.secure(ctx, g)
@@ -92,8 +95,9 @@ func (s *server) enter(ctx context.Context, g *guest) {
 	first, err := g.wire.Peek()
 	switch {
 	case err != nil:
-		g.life.end()
-	case first == tlsHandshake:
+		g.refused(http.MethodConnect, net.JoinHostPort(g.host, strconv.Itoa(g.port)), http.StatusOK, "a tunnel that nothing was sent through")
+		g.slot.release()
+	case first == wire.TLSHandshake:
 		s.secure(ctx, g)
 	default:
 		s.hand(g)
@@ -107,13 +111,13 @@ type guestKey struct{}
 func (s *server) secure(ctx context.Context, g *guest) {
 	start := time.Now()
 	_ = g.SetDeadline(start.Add(s.p.limits.handshake))
-	t := wire.Server(g.wire, s.p.tls, &s.p.buffers)
+	t := tls.Server(g.wire, s.p.tls)
 	if err := t.HandshakeContext(context.WithValue(ctx, guestKey{}, g)); err != nil {
 		s.p.cfg.Recorder.RecordRequest(Request{
 			Time: start, Domain: g.name(), Port: g.port, Decision: DecisionError, Process: g.process,
 			Duration: time.Since(start), MatchedRule: printable("TLS: " + err.Error()), ConnType: ConnTLS,
 		})
-		g.life.end()
+		g.slot.release()
 		return
 	}
 	g.Conn, g.secured = t, true
@@ -129,7 +133,7 @@ func (g *guest) named(sni string) (err error) {
 		}
 		return nil
 	}
-	g.sni, err = minter.Host(sni)
+	g.sni, err = leafcert.Host(sni)
 	return err
 }
 

@@ -3,13 +3,13 @@ package proxy
 import (
 	"fmt"
 	"net/http"
-	"net/textproto"
-	"strings"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // A verdict says where a request goes, or how it is refused.
 type verdict struct {
-	host string // in minter.Host's form; "" if the request names none
+	host string // in leafcert.Host's form; "" if the request names none
 	port int
 	rule string // of the allow list
 
@@ -23,7 +23,7 @@ func (v *verdict) refuse(status int, format string, args ...any) verdict {
 }
 
 // judge decides about a request. The allow list comes first, so that a
-// denied name is told so and nothing else.
+// denied name is answered so, and nothing else.
 func (p *Proxy) judge(g *guest, r *http.Request) verdict {
 	v := verdict{host: g.name(), port: g.port}
 	if v.host == "" {
@@ -74,17 +74,5 @@ func (g *guest) scheme() string {
 // isWebSocket looks for the handshake of RFC 6455 section 4.1. Offers of
 // other protocols (h2c) may be ignored by a proxy, and are.
 func isWebSocket(h http.Header) bool {
-	return hasToken(h["Upgrade"], "websocket") && hasToken(h["Connection"], "upgrade")
-}
-
-// hasToken reports whether a list of header fields has a token.
-func hasToken(fields []string, token string) bool {
-	for _, field := range fields {
-		for t := range strings.SplitSeq(field, ",") {
-			if strings.EqualFold(textproto.TrimString(t), token) {
-				return true
-			}
-		}
-	}
-	return false
+	return httpguts.HeaderValuesContainsToken(h["Upgrade"], "websocket") && httpguts.HeaderValuesContainsToken(h["Connection"], "upgrade")
 }

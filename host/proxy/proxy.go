@@ -1,9 +1,9 @@
-// Package proxy stands in for the egress proxy of a Capsem host: it ends the
-// TLS of whatever name a guest asks for, applies an allow list, forwards over
-// TLS of its own and reports every request.
+// Package proxy stands in for the egress proxy of a Capsem host. It terminates
+// TLS for any name that a guest asks for, applies an allow list, forwards over
+// a TLS connection of its own and reports every request.
 //
 // A connection may start with a metadata line (NUL, "CAPSEM_META:", the name
-// of the process, newline). What follows is one of three things, told apart
+// of the process, newline). What follows is one of three things, distinguished
 // by its first byte: a TLS hello whose SNI names the host, as a transparent
 // redirect delivers it; a CONNECT, as HTTPS_PROXY makes clients send it; or
 // plain HTTP, to a proxy or redirected. HTTP/1.1 only, as in Capsem.
@@ -13,10 +13,11 @@
 // name must not reach another. Every name gets its TLS and its tunnel, so
 // that a denial is an answer (403) and not a broken connection.
 //
-// What lies between two sockets is this package's: telling connections
-// apart, minted certificates, the policy, the records. HTTP itself is
-// net/http's server and transport, because smuggling lives in parsers written
-// twice. Bodies pass as they are, coded or not, and of any length.
+// This package tells connections apart, signs certificates, decides by the allow
+// list and keeps the records. HTTP itself is net/http's server and transport with
+// httputil.ReverseProxy between them, because two parsers that disagree about
+// where a request ends allow request smuggling. Bodies pass unchanged, coded or
+// not, and of any length.
 //
 // The private key of the authority stays in memory. The allow list holds
 // names, so a host that is allowed is dialed wherever its name resolves to,
@@ -35,8 +36,8 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/capsem/capsem-bench/internal/minter"
-	"github.com/capsem/capsem-bench/internal/wire"
+	"github.com/capsem/capsem-bench/host/internal/leafcert"
+	"github.com/capsem/capsem-bench/host/internal/wire"
 )
 
 // Config configures a proxy.
@@ -48,16 +49,10 @@ type Config struct {
 	Upstream func(ctx context.Context, host string, port int) (net.Conn, error)
 	// UpstreamRoots verify upstream certificates; nil means the system's.
 	UpstreamRoots *x509.CertPool
-	// Recorder is told of every request; nil tells nobody.
+	// Recorder gets every request; nil records nothing.
 	Recorder Recorder
-	// Log gets what is of use in debugging; nil drops it.
+	// Log gets messages for debugging; nil discards them.
 	Log *slog.Logger
-}
-
-// DefaultAllow returns the part of Capsem's default allow list that
-// benchmarks use.
-func DefaultAllow() []string {
-	return []string{"www.google.com", "google.com", "elie.net", "*.elie.net", "ash-speed.hetzner.com", "*.wikipedia.org"}
 }
 
 // limits are what a guest may take of us.
@@ -83,23 +78,23 @@ type Proxy struct {
 	cfg       Config
 	limits    limits
 	allow     allowList
-	authority *minter.Authority
+	authority *leafcert.Authority
 	transport *http.Transport
 	tls       *tls.Config
-	buffers   wire.Buffers
+	buffers   buffers
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 }
 
-// New makes a proxy with an authority that lives and dies with it. It fails
-// on a malformed entry of the allow list.
+// New makes a proxy with a certificate authority of its own, whose key stays in
+// memory. It fails on a malformed entry of the allow list.
 func New(cfg Config) (*Proxy, error) {
 	allow, err := newAllowList(cfg.Allow)
 	if err != nil {
 		return nil, fmt.Errorf("proxy: %w", err)
 	}
-	authority, err := minter.New("capsem-bench proxy, made for one session")
+	authority, err := leafcert.New("capsem-bench proxy, made for one session")
 	if err != nil {
 		return nil, fmt.Errorf("proxy: making the authority: %w", err)
 	}
@@ -116,7 +111,7 @@ func New(cfg Config) (*Proxy, error) {
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.transport = p.newTransport()
 	p.tls = &tls.Config{
-		GetConfigForClient: p.hello, GetCertificate: p.certificate, NextProtos: []string{"http/1.1"},
+		GetConfigForClient: p.hello, GetCertificate: p.certificate, NextProtos: []string{"http/1.1", "http/1.0"},
 		MinVersion: tls.VersionTLS12, DynamicRecordSizingDisabled: true,
 	}
 	return p, nil
@@ -125,7 +120,7 @@ func New(cfg Config) (*Proxy, error) {
 // CAPEM returns the certificate that guests must trust, in PEM.
 func (p *Proxy) CAPEM() []byte { return p.authority.CAPEM() }
 
-// Close ends every Serve and drops the upstream connections.
+// Close ends every Serve and closes the upstream connections.
 func (p *Proxy) Close() error {
 	p.cancel()
 	p.transport.CloseIdleConnections()
@@ -178,10 +173,10 @@ func (p *Proxy) dialTLS(ctx context.Context, _, addr string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := wire.Client(c, &tls.Config{
-		ServerName: host, RootCAs: p.cfg.UpstreamRoots, NextProtos: []string{"http/1.1"},
+	t := tls.Client(c, &tls.Config{
+		ServerName: host, RootCAs: p.cfg.UpstreamRoots, NextProtos: []string{"http/1.1", "http/1.0"},
 		MinVersion: tls.VersionTLS12, DynamicRecordSizingDisabled: true,
-	}, &p.buffers)
+	})
 	ctx, cancel := context.WithTimeout(ctx, p.limits.handshake)
 	defer cancel()
 	if err := t.HandshakeContext(ctx); err != nil {
@@ -191,7 +186,7 @@ func (p *Proxy) dialTLS(ctx context.Context, _, addr string) (net.Conn, error) {
 	return t, nil
 }
 
-// hello takes down the name before anything else can fail.
+// hello records the name before anything else can fail.
 func (p *Proxy) hello(h *tls.ClientHelloInfo) (*tls.Config, error) {
 	g, ok := h.Context().Value(guestKey{}).(*guest)
 	if !ok {

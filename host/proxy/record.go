@@ -5,8 +5,9 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
+
+	"github.com/capsem/capsem-bench/internal/termtext"
 )
 
 // The values of Request.Decision.
@@ -58,9 +59,9 @@ type Request struct {
 	ConnType                        string // ConnTLS or ConnPlain
 }
 
-// A Recorder is told of requests. It is called by many goroutines, once for
-// each request and before the guest has the end of its answer, so it must
-// not wait for a disk.
+// A Recorder gets the requests. Many goroutines call it, once for each request
+// and before the guest has the end of its answer, so it must not wait for a
+// disk.
 type Recorder interface{ RecordRequest(Request) }
 
 type discard struct{}
@@ -160,13 +161,5 @@ func bounded(s string, size int) string {
 	return s[:size]
 }
 
-// printable returns text from outside on one line, bounded.
-func printable(s string) string {
-	s = bounded(strings.ToValidUTF8(s, "\uFFFD"), maxText)
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return -1
-		}
-		return r
-	}, s)
-}
+// printable returns text from outside as it may be shown on a line, bounded.
+func printable(s string) string { return bounded(termtext.Cell(bounded(s, maxText)), maxText) }

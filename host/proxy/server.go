@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/capsem/capsem-bench/internal/wire"
+	"github.com/capsem/capsem-bench/host/internal/wire"
 )
 
 // ErrClosed is returned by Serve on a proxy that was closed before.
@@ -26,10 +26,10 @@ type server struct {
 	done  chan struct{}
 	addr  net.Addr
 	slots chan struct{}
-	all   sync.WaitGroup // of lives
+	all   sync.WaitGroup // of slots
 
 	mu   sync.Mutex
-	open map[*life]struct{}
+	open map[*slot]struct{}
 }
 
 // Serve answers guests until ctx ends or the proxy is closed, then returns
@@ -46,7 +46,7 @@ func (p *Proxy) Serve(ctx context.Context, ln net.Listener) error {
 	defer context.AfterFunc(p.ctx, cancel)()
 	s := &server{
 		p: p, ctx: ctx, ready: make(chan net.Conn), done: make(chan struct{}), addr: ln.Addr(),
-		slots: make(chan struct{}, p.limits.conns), open: make(map[*life]struct{}),
+		slots: make(chan struct{}, p.limits.conns), open: make(map[*slot]struct{}),
 	}
 	s.http = &http.Server{
 		Handler:           s,
@@ -73,13 +73,13 @@ func (p *Proxy) Serve(ctx context.Context, ln net.Listener) error {
 	return err
 }
 
-// accept welcomes as many guests at a time as there is room for; the end of a
-// guest's life gives its slot back.
+// accept takes as many guests at a time as there is room for; a guest that
+// ends releases its slot.
 func (s *server) accept(ctx context.Context, ln net.Listener) error {
 	err := wire.Accept(ctx, ln, s.slots, s.p.cfg.Log, func(raw net.Conn) {
 		c := wire.NewConn(raw)
-		g := &guest{Conn: c, wire: c, life: s.begin(c)}
-		go s.welcome(ctx, g)
+		g := &guest{Conn: c, wire: c, slot: s.begin(c)}
+		go s.prepare(ctx, g)
 	})
 	if err != nil {
 		return fmt.Errorf("proxy: %w", err)
@@ -87,15 +87,15 @@ func (s *server) accept(ctx context.Context, ln net.Listener) error {
 	return nil
 }
 
-// A life is that of an accepted connection, over all its forms.
-type life struct {
+// A slot is the place of an accepted connection, over all its forms.
+type slot struct {
 	s    *server
 	conn net.Conn
 	once sync.Once
 }
 
-func (s *server) begin(c net.Conn) *life {
-	l := &life{s: s, conn: c}
+func (s *server) begin(c net.Conn) *slot {
+	l := &slot{s: s, conn: c}
 	s.all.Add(1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -103,8 +103,8 @@ func (s *server) begin(c net.Conn) *life {
 	return l
 }
 
-// end is called when nobody handles the connection any more.
-func (l *life) end() {
+// release is called when nobody handles the connection any more.
+func (l *slot) release() {
 	l.once.Do(func() {
 		_ = l.conn.Close()
 		l.s.mu.Lock()
@@ -115,7 +115,7 @@ func (l *life) end() {
 	})
 }
 
-// endAll closes the sockets; whoever handles them notices and ends the lives.
+// endAll closes the sockets; whoever handles them notices and releases the slots.
 func (s *server) endAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -124,10 +124,17 @@ func (s *server) endAll() {
 	}
 }
 
-// connState ends the life of a connection whose last handler has returned.
+// connState notes the beginning of the next request, and releases the slot of a
+// connection whose last handler has returned.
 func connState(c net.Conn, state http.ConnState) {
-	if g, ok := c.(*guest); ok && state == http.StateClosed {
-		g.life.end()
+	g, ok := c.(*guest)
+	switch {
+	case !ok:
+	case state == http.StateIdle:
+		g.reading.next()
+	case state == http.StateClosed:
+		g.incomplete()
+		g.slot.release()
 	}
 }
 
@@ -137,7 +144,7 @@ func (s *server) hand(g *guest) {
 	select {
 	case s.ready <- g:
 	case <-s.done:
-		g.life.end()
+		g.slot.release()
 	}
 }
 

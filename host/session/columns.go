@@ -23,6 +23,13 @@ func setLimits(conn *sql.Conn) error {
 func readColumns(ctx context.Context, conn *sql.Conn) (map[string]map[string]bool, error) {
 	tables := map[string]map[string]bool{}
 	for _, table := range append(tableNames(), sessionsTable) {
+		real, err := isTable(ctx, conn, table)
+		if err != nil {
+			return nil, fmt.Errorf("reading the tables: %w", err)
+		}
+		if !real {
+			continue
+		}
 		columns, err := tableColumns(ctx, conn, table)
 		if err != nil {
 			return nil, fmt.Errorf("reading the tables: %w", err)
@@ -32,6 +39,15 @@ func readColumns(ctx context.Context, conn *sql.Conn) (map[string]map[string]boo
 		}
 	}
 	return tables, nil
+}
+
+// isTable reports whether a name is that of a table with rows of its own. A
+// view or a virtual table may compute any number of rows of any size, and a
+// database may come from anybody.
+func isTable(ctx context.Context, conn *sql.Conn, table string) (bool, error) {
+	var n int
+	err := conn.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND rootpage > 0 AND name = ?", table).Scan(&n)
+	return n == 1, err
 }
 
 func tableColumns(ctx context.Context, conn *sql.Conn, table string) (map[string]bool, error) {

@@ -9,13 +9,25 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/url"
 	"os"
 	"path/filepath"
+
+	"github.com/capsem/capsem-bench/internal/scratch"
+	"github.com/dustin/go-humanize"
+	"golang.org/x/sys/unix"
 )
 
-// maxUnpacked bounds a compressed database once unpacked.
-const maxUnpacked = 4 << 30
+// maxUnpacked bounds a compressed database once unpacked, and a copy: some
+// million rows with their previews of bodies.
+const maxUnpacked = 1 << 30
+
+// freeMargin is the space that is left free beside a copy.
+const freeMargin = 64 << 20
+
+// tempPrefix begins the names of the directories for copies.
+const tempPrefix = "capsem-session-"
 
 // SQLite limits for what it reads here: a value, a statement.
 const (
@@ -39,7 +51,7 @@ type DB struct {
 	path    string
 	db      *sql.DB
 	conn    *sql.Conn
-	temp    string                     // a private directory to remove, or ""
+	temp    *scratch.Dir               // for copies, or nil
 	columns map[string]map[string]bool // of the tables that there are
 }
 
@@ -160,20 +172,19 @@ func (d *DB) disconnect() error {
 // Close closes the database and removes what Open made for itself.
 func (d *DB) Close() error {
 	err := d.disconnect()
-	if d.temp != "" {
-		err = errors.Join(err, os.RemoveAll(d.temp))
-		d.temp = ""
+	if d.temp != nil {
+		err = errors.Join(err, d.temp.Close())
+		d.temp = nil
 	}
 	return err
 }
 
-// Path returns the path that was opened.
-func (d *DB) Path() string { return d.path }
-
-// tempDir makes the private directory for copies.
+// tempDir makes the private directory for copies, after those of processes
+// that were killed.
 func (d *DB) tempDir() (err error) {
-	if d.temp == "" {
-		d.temp, err = os.MkdirTemp("", "capsem-session-")
+	if d.temp == nil {
+		scratch.Sweep(os.TempDir(), tempPrefix)
+		d.temp, err = scratch.New(os.TempDir(), tempPrefix)
 	}
 	return err
 }
@@ -213,22 +224,49 @@ func (d *DB) copyLogged(file string, limit int64) (string, error) {
 	return to, nil
 }
 
-// copyIn copies at most limit bytes into the private directory.
+// copyIn copies at most limit bytes into the private directory, and leaves
+// freeMargin free there.
 func (d *DB) copyIn(in io.Reader, name string, limit int64) (path string, err error) {
 	if err := d.tempDir(); err != nil {
 		return "", err
 	}
-	path = filepath.Join(d.temp, name)
+	free, err := freeSpace(d.temp.Path())
+	if err != nil {
+		return "", err
+	}
+	path = filepath.Join(d.temp.Path(), name)
 	out, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return "", err
 	}
-	n, err := io.Copy(out, io.LimitReader(in, limit+1))
-	if err := errors.Join(err, out.Close()); err != nil {
-		return "", err
+	return path, errors.Join(copyBounded(out, in, limit, free), out.Close())
+}
+
+// copyBounded copies at most limit bytes to where so many bytes are free.
+func copyBounded(out io.Writer, in io.Reader, limit, free int64) error {
+	room := max(free-freeMargin, 0)
+	n, err := io.Copy(out, io.LimitReader(in, min(limit, room)+1))
+	switch {
+	case err != nil:
+		return err
+	case n > limit:
+		return fmt.Errorf("more than %s", humanize.IBytes(uint64(limit)))
+	case n > room:
+		return fmt.Errorf("no room for it among the temporary files: %s are free", humanize.IBytes(uint64(free)))
 	}
-	if n > limit {
-		return "", fmt.Errorf("more than %d bytes", limit)
+	return nil
+}
+
+// freeSpace is what this user may still write in the file system of a
+// directory, in bytes.
+func freeSpace(dir string) (int64, error) {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(dir, &fs); err != nil {
+		return 0, fmt.Errorf("free space of %s: %w", dir, err)
 	}
-	return path, nil
+	blocks, size := fs.Bavail, uint64(fs.Bsize)
+	if size == 0 || blocks > math.MaxInt64/size {
+		return math.MaxInt64, nil
+	}
+	return int64(blocks * size), nil
 }

@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/capsem/capsem-bench/internal/scratch"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -85,7 +87,7 @@ func TestOpenCompressed(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, [][]any{{int64(1)}}, query(t, d, "SELECT count(*) FROM mcp_calls"))
 	require.Len(t, names(t, tmp), 1)
-	info, err := os.Stat(d.temp)
+	info, err := os.Stat(d.temp.Path())
 	require.NoError(t, err)
 	assert.Equal(t, os.FileMode(0o700), info.Mode().Perm())
 	require.NoError(t, d.Close())
@@ -99,8 +101,45 @@ func TestOpenBoundsCompressed(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "session.db.gz")
 	require.NoError(t, os.WriteFile(path, gzipped(t, make([]byte, 1<<20)), 0o600))
 	_, err := open(path, 1<<16)
-	require.ErrorContains(t, err, "more than 65536 bytes")
+	require.ErrorContains(t, err, "unpacking: more than 64 KiB")
 	assert.Empty(t, names(t, tmp))
+}
+
+// A full disk is no better than a large file: some space stays free.
+func TestCopiesLeaveSpace(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	require.NoError(t, copyBounded(&out, strings.NewReader("database"), 8, freeMargin+8))
+	assert.Equal(t, "database", out.String())
+	require.ErrorContains(t, copyBounded(io.Discard, strings.NewReader("database"), 7, freeMargin+8), "more than 7 B")
+	require.ErrorContains(t, copyBounded(io.Discard, strings.NewReader("database"), 8, freeMargin+7), "no room for it among the temporary files: 64 MiB are free")
+	require.ErrorContains(t, copyBounded(io.Discard, strings.NewReader("database"), 8, 0), "no room")
+	free, err := freeSpace(t.TempDir())
+	require.NoError(t, err)
+	assert.Positive(t, free)
+}
+
+// The directory of a process that was killed is removed by the next one, and
+// neither one in use nor one of somebody else.
+func TestOpenSweepsDeadDirectories(t *testing.T) {
+	tmp := t.TempDir()
+	t.Setenv("TMPDIR", tmp)
+	dead, foreign := filepath.Join(tmp, tempPrefix+"dead"), filepath.Join(tmp, tempPrefix+"foreign")
+	live, err := scratch.New(tmp, tempPrefix)
+	require.NoError(t, err)
+	lock := names(t, live.Path())
+	require.Len(t, lock, 1)
+	require.NoError(t, os.Mkdir(dead, 0o700))
+	require.NoError(t, os.Mkdir(foreign, 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(dead, lock[0]), nil, 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dead, "session.db"), []byte("rows"), 0o600))
+	path := filepath.Join(t.TempDir(), "session.db.gz")
+	require.NoError(t, os.WriteFile(path, gzipped(t, readFile(t, written(t, mcp("one", 0)))), 0o600))
+	opened(t, path)
+	assert.NoDirExists(t, dead)
+	assert.DirExists(t, foreign)
+	assert.DirExists(t, live.Path())
+	require.NoError(t, live.Close())
 }
 
 func TestOpenLeavesNothing(t *testing.T) {

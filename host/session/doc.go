@@ -14,6 +14,6 @@
 //
 // [Open] reads a database, also a compressed one and one of another version:
 // it looks at which tables and columns there are and reports what is missing.
-// Everything in a database comes from a guest in the end and is not trusted:
-// sizes are bounded, and [WriteSummary] escapes control characters.
+// A guest decides what is in a database, so nothing in it is trusted: sizes are
+// bounded, and [WriteSummary] escapes control characters.
 package session

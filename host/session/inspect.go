@@ -4,14 +4,25 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
+	"time"
 
 	"github.com/montanaflynn/stats"
 )
 
-// maxGroups bounds the tools and the domains of a summary: both are names that
-// a guest makes up.
-const maxGroups = 1000
+// Bounds on what a summary reads: names of tools and domains are made up by a
+// guest, and a file may come from anybody.
+const (
+	maxGroups    = 1000      // that are shown
+	maxRead      = 10_000    // that are counted apart while reading
+	maxName      = 256       // characters of a name
+	maxRows      = 5_000_000 // of one table
+	inspectLimit = 2 * time.Minute
+)
+
+// others is the name of all groups beyond maxRead.
+const others = "(others)"
 
 // A Summary is what a session database says. Its JSON is its documented form.
 type Summary struct {
@@ -22,6 +33,11 @@ type Summary struct {
 	Domains []DomainUsage `json:"proxy_usage"`
 	// Split is set by the caller for a benchmark run; see [DB.Split].
 	Split *Split `json:"snapshot_split,omitempty"`
+	// Requests are set by the caller too; see [DB.SplitRequests].
+	Requests []RequestSplit `json:"request_split,omitempty"`
+	// Calls and Percentiles are set by [DB.SingleCalls].
+	Calls       []Call       `json:"calls,omitempty"`
+	Percentiles []Percentile `json:"percentiles,omitempty"`
 	// Notes say what the database could not tell, one sentence each.
 	Notes []string `json:"notes,omitempty"`
 }
@@ -63,9 +79,14 @@ type DomainUsage struct {
 // Inspect reads the whole database. A missing table or column is a note, not
 // an error; a damaged file is an error.
 func (d *DB) Inspect(ctx context.Context) (*Summary, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, inspectLimit, fmt.Errorf("it took longer than %v", inspectLimit))
+	defer cancel()
 	s := &Summary{Path: d.path, Tools: []ToolUsage{}, Domains: []DomainUsage{}}
 	for _, step := range []func(context.Context, *Summary) error{d.countRows, d.toolUsage, d.domainUsage} {
 		if err := step(ctx, s); err != nil {
+			if ctx.Err() != nil {
+				err = context.Cause(ctx)
+			}
 			return nil, fmt.Errorf("inspecting %s: %w", d.path, err)
 		}
 	}
@@ -79,6 +100,9 @@ func (d *DB) countRows(ctx context.Context, s *Summary) error {
 			s.Notes = append(s.Notes, "table "+name+" is missing")
 		} else if err := d.conn.QueryRowContext(ctx, "SELECT count(*) FROM "+name).Scan(&t.Rows); err != nil {
 			return fmt.Errorf("counting %s: %w", name, err)
+		}
+		if t.Rows > maxRows {
+			s.Notes = append(s.Notes, fmt.Sprintf("of table %s the first %d rows were read", name, maxRows))
 		}
 		s.Tables = append(s.Tables, t)
 	}
@@ -105,8 +129,8 @@ func (d *DB) toolUsage(ctx context.Context, s *Summary) error {
 	if !d.ready(s, "MCP tool usage", table, "tool_name", "decision") {
 		return nil
 	}
-	rows, err := d.conn.QueryContext(ctx, "SELECT tool_name, coalesce(decision, ''), "+d.milliseconds(table)+
-		" FROM mcp_calls WHERE tool_name IS NOT NULL")
+	rows, err := d.conn.QueryContext(ctx, "SELECT "+shortName("tool_name")+", "+shortName("decision")+", "+d.milliseconds(table)+
+		" FROM mcp_calls WHERE tool_name IS NOT NULL LIMIT ?", maxRows)
 	if err != nil {
 		return fmt.Errorf("reading mcp_calls: %w", err)
 	}
@@ -118,6 +142,9 @@ func (d *DB) toolUsage(ctx context.Context, s *Summary) error {
 		var ms *float64
 		if err := rows.Scan(&k.tool, &k.decision, &ms); err != nil {
 			return fmt.Errorf("reading mcp_calls: %w", err)
+		}
+		if len(groups) >= maxRead && groups[k] == nil {
+			k.tool = others
 		}
 		groupOf(groups, k).add(ms)
 	}
@@ -139,9 +166,9 @@ func (d *DB) domainUsage(ctx context.Context, s *Summary) error {
 	if !d.ready(s, "proxy usage", table, "domain", "decision") {
 		return nil
 	}
-	rows, err := d.conn.QueryContext(ctx, "SELECT coalesce(domain, ''), coalesce(decision, ''), "+
+	rows, err := d.conn.QueryContext(ctx, "SELECT "+shortName("domain")+", "+shortName("decision")+", "+
 		"coalesce("+d.or(table, "bytes_sent", "0")+", 0), coalesce("+d.or(table, "bytes_received", "0")+", 0), "+
-		d.milliseconds(table)+" FROM net_events")
+		d.milliseconds(table)+" FROM net_events LIMIT ?", maxRows)
 	if err != nil {
 		return fmt.Errorf("reading net_events: %w", err)
 	}
@@ -157,6 +184,9 @@ func (d *DB) domainUsage(ctx context.Context, s *Summary) error {
 		var ms *float64
 		if err := rows.Scan(&domain, &decision, &sent, &received, &ms); err != nil {
 			return fmt.Errorf("reading net_events: %w", err)
+		}
+		if len(groups) >= maxRead && groups[domain] == nil {
+			domain = others
 		}
 		g := groupOf(groups, domain)
 		g.usage.count(decision, sent, received)
@@ -180,8 +210,7 @@ func (d *DB) domainUsage(ctx context.Context, s *Summary) error {
 
 func (u *DomainUsage) count(decision string, sent, received int64) {
 	u.Requests++
-	u.Sent += sent
-	u.Received += received
+	u.Sent, u.Received = addBytes(u.Sent, sent), addBytes(u.Received, received)
 	switch decision {
 	case "allowed":
 		u.Allowed++
@@ -190,6 +219,20 @@ func (u *DomainUsage) count(decision string, sent, received int64) {
 	default:
 		u.Errors++
 	}
+}
+
+// addBytes adds up to the largest number there is; what is negative is no
+// number of bytes.
+func addBytes(sum, n int64) int64 {
+	if n = max(n, 0); sum > math.MaxInt64-n {
+		return math.MaxInt64
+	}
+	return sum + n
+}
+
+// shortName is the expression for a column that is a name, bounded.
+func shortName(column string) string {
+	return fmt.Sprintf("coalesce(substr(CAST(%s AS TEXT), 1, %d), '')", column, maxName)
 }
 
 func groupOf[K comparable, G any](groups map[K]*G, k K) *G {
@@ -218,10 +261,13 @@ type durations struct {
 
 func (d *durations) add(ms *float64) {
 	d.n++
-	if ms != nil {
+	if ms != nil && *ms >= 0 && *ms <= maxMillis { // else no time that a clock measured
 		d.ms = append(d.ms, *ms)
 	}
 }
+
+// maxMillis is the longest time that is one: 300 years.
+const maxMillis = 1e13
 
 func (d *durations) mean() *float64 { return known(stats.Mean(d.ms)) }
 

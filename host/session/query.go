@@ -3,10 +3,11 @@ package session
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"modernc.org/sqlite"
@@ -31,13 +32,9 @@ type Result struct {
 // or reach beyond the database.
 var ErrReadOnly = errors.New("only reading is allowed")
 
-// Query runs one reading statement: SELECT, WITH, VALUES, EXPLAIN, or one of
-// the pragmas that only tell. The time limit is that of the context.
+// Query runs one reading statement: SELECT, WITH, VALUES, EXPLAIN, or a pragma
+// without a value. The time limit is that of the context.
 func (d *DB) Query(ctx context.Context, query string, limits QueryLimits) (*Result, error) {
-	st, err := checkQuery(query)
-	if err != nil {
-		return nil, err
-	}
 	if limits.Rows <= 0 {
 		limits.Rows = 10_000
 	}
@@ -53,7 +50,19 @@ func (d *DB) Query(ctx context.Context, query string, limits QueryLimits) (*Resu
 	if err := setLimits(conn); err != nil {
 		return nil, err
 	}
-	rows, err := conn.QueryContext(ctx, st.atOnce(limits.Rows+1))
+	var names []string
+	err = conn.Raw(func(c any) error {
+		p, err := newCompiler(c)
+		if err != nil {
+			return err
+		}
+		query, names, err = p.prepare(ctx, query, limits.Rows+1)
+		return err
+	})
+	if err != nil {
+		return nil, queryError(ctx, err)
+	}
+	rows, err := conn.QueryContext(ctx, query)
 	if err != nil {
 		return nil, queryError(ctx, err)
 	}
@@ -62,18 +71,30 @@ func (d *DB) Query(ctx context.Context, query string, limits QueryLimits) (*Resu
 	if err != nil {
 		return nil, queryError(ctx, err)
 	}
+	res.Columns = names // those of the statement as its author wrote it
 	return res, nil
 }
 
-// atOnce is the statement with all its work, of at most so many rows, done
-// before the first row is there. The driver interrupts a statement that is on
-// its way to its first row, and none that is on its way to the next.
-func (s statement) atOnce(rows int) string {
-	switch s.verb() {
-	case "SELECT", "VALUES":
-		return fmt.Sprintf("WITH result AS MATERIALIZED (SELECT * FROM (%s\n) LIMIT %d) SELECT * FROM result", s.text, rows)
+// MarshalJSON writes the result for programs. JSON has no infinite numbers;
+// they are texts.
+func (r *Result) MarshalJSON() ([]byte, error) {
+	type plain Result
+	out := plain{Columns: r.Columns, Rows: make([][]any, len(r.Rows)), More: r.More}
+	for i, row := range r.Rows {
+		out.Rows[i] = slices.Clone(row)
+		for j, v := range row {
+			f, ok := v.(float64)
+			switch {
+			case ok && math.IsInf(f, 1):
+				out.Rows[i][j] = "Infinity"
+			case ok && math.IsInf(f, -1):
+				out.Rows[i][j] = "-Infinity"
+			case ok && math.IsNaN(f):
+				out.Rows[i][j] = nil
+			}
+		}
 	}
-	return s.text
+	return json.Marshal(out)
 }
 
 func collect(rows *sql.Rows, limits QueryLimits) (*Result, error) {
@@ -126,66 +147,4 @@ func queryError(ctx context.Context, err error) error {
 		return fmt.Errorf("query: %w: %w", ErrReadOnly, err)
 	}
 	return fmt.Errorf("query: %w", err)
-}
-
-// tellingPragmas only tell, as long as nothing is assigned to them.
-func tellingPragmas() []string {
-	return []string{
-		"application_id", "collation_list", "compile_options", "database_list", "encoding", "foreign_key_check",
-		"foreign_key_list", "freelist_count", "function_list", "index_info", "index_list", "index_xinfo", "integrity_check",
-		"journal_mode", "module_list", "page_count", "page_size", "pragma_list", "quick_check", "schema_version",
-		"table_info", "table_list", "table_xinfo", "user_version",
-	}
-}
-
-// pragmasWithArgument are those of the above where a value names something.
-func pragmasWithArgument() []string {
-	return []string{
-		"foreign_key_check", "foreign_key_list", "index_info", "index_list", "index_xinfo", "integrity_check",
-		"quick_check", "table_info", "table_list", "table_xinfo",
-	}
-}
-
-// checkQuery refuses what is not one reading statement. SQLite itself refuses
-// to write, for file and connection are read-only; this keeps a statement from
-// changing that, and from opening other files.
-func checkQuery(query string) (statement, error) {
-	st, err := scanStatement(query)
-	if err != nil {
-		return st, err
-	}
-	words := st.words
-	// Some pragmas act as soon as they are compiled, explained or not.
-	if len(words) > 1 && strings.EqualFold(words[0], "EXPLAIN") {
-		words = words[1:]
-		if len(words) > 2 && strings.EqualFold(words[0], "QUERY") {
-			words = words[2:]
-		}
-	}
-	switch verb := (statement{words: words}).verb(); verb {
-	case "SELECT", "WITH", "VALUES":
-		return st, nil
-	case "PRAGMA":
-		return st, checkPragma(words[1:])
-	default:
-		return st, fmt.Errorf("query: %w: SELECT, WITH, VALUES, EXPLAIN and pragmas that only tell, not %s", ErrReadOnly, verb)
-	}
-}
-
-// checkPragma takes the words behind PRAGMA.
-func checkPragma(words []string) error {
-	if len(words) > 2 && words[1] == "." {
-		words = words[2:] // of a named database
-	}
-	if len(words) == 0 {
-		return errors.New("query: PRAGMA without a name")
-	}
-	name := strings.ToLower(words[0])
-	if !slices.Contains(tellingPragmas(), name) {
-		return fmt.Errorf("query: %w: PRAGMA %s is not one of %s", ErrReadOnly, name, strings.Join(tellingPragmas(), ", "))
-	}
-	if len(words) > 1 && !slices.Contains(pragmasWithArgument(), name) {
-		return fmt.Errorf("query: %w: PRAGMA %s with a value", ErrReadOnly, name)
-	}
-	return nil
 }

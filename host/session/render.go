@@ -4,37 +4,53 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
 
+	"github.com/capsem/capsem-bench/internal/termtext"
+	"github.com/capsem/capsem-bench/internal/termtext/layout"
 	"github.com/dustin/go-humanize"
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 )
 
 const (
-	minWidth = 60
+	minWidth = 40
+	minName  = 12 // columns of the first column of a table
 	indent   = "  "
 )
 
 // WriteSummary writes a summary as tables for people, at most width columns
-// wide; 0 means 80. Names that a guest chose are shortened to fit, and their
-// control characters escaped. The blocks and their first columns are those of
+// wide; 0 means 80, less than 0 any width. Names that a guest chose are shortened
+// to fit, but never for a reader that has no width, as a file: two names may
+// differ at their ends only. Control characters are escaped. The blocks and their first columns are those of
 // Capsem's inspect-session.
 func WriteSummary(w io.Writer, s *Summary, width int) error {
-	if width <= 0 {
+	switch {
+	case width < 0:
+		width = math.MaxInt32
+	case width == 0:
 		width = 80
 	}
 	r := renderer{width: max(width, minWidth)}
-	fmt.Fprintf(&r.out, "Session database: %s\n\n", printable(s.Path))
+	r.line("", "Session database: "+termtext.Cell(s.Path))
+	for _, sentence := range append([]string{s.Split.sentence()}, requestSentences(s.Requests)...) {
+		if sentence != "" {
+			r.line("", sentence)
+		}
+	}
+	r.out.WriteByte('\n')
 	r.events(s.Tables)
 	r.tools(s.Tools)
 	r.domains(s.Domains)
 	r.split(s.Split)
+	r.requests(s.Requests)
+	r.percentiles(s.Percentiles)
+	r.calls(s.Calls)
 	for _, n := range s.Notes {
-		fmt.Fprintf(&r.out, "Note: %s.\n", printable(n))
+		r.line("", "Note: "+termtext.Cell(n)+".")
 	}
 	_, err := w.Write(bytes.TrimLeft(r.out.Bytes(), "\n"))
 	return err
@@ -45,17 +61,29 @@ type renderer struct {
 	width int
 }
 
+// line writes text in as many lines as the width takes, each behind lead.
+func (r *renderer) line(lead, text string) {
+	for _, l := range layout.Wrap(lead+text, r.width, lead+indent) {
+		r.out.WriteString(l + "\n")
+	}
+}
+
 // block writes a titled table whose first column takes the room that the
-// others leave; the columns after the first `left` ones are numbers.
+// others leave; the columns after the first `left` ones are numbers. Where they
+// leave too little, the rows are written one below the other.
 func (r *renderer) block(title string, head []string, left int, rows [][]string) {
-	fmt.Fprintf(&r.out, "%s\n", title)
+	r.line("", title)
 	room := r.width - len(indent)
 	for i, h := range head[1:] {
 		widest := len(h)
 		for _, row := range rows {
-			widest = max(widest, text.StringWidthWithoutEscSequences(row[i+1]))
+			widest = max(widest, layout.Width(row[i+1]))
 		}
 		room -= widest + len(indent)
+	}
+	if room < minName {
+		r.stack(head, rows)
+		return
 	}
 	t := table.NewWriter()
 	t.SetStyle(plainStyle())
@@ -63,13 +91,27 @@ func (r *renderer) block(title string, head []string, left int, rows [][]string)
 	for _, row := range rows {
 		t.AppendRow(cells(row))
 	}
-	configs := []table.ColumnConfig{{Number: 1, WidthMax: max(room, 12), WidthMaxEnforcer: shorten}}
+	configs := []table.ColumnConfig{{Number: 1, WidthMax: room, WidthMaxEnforcer: layout.ShortenEnd}}
 	for i := left; i < len(head); i++ {
 		configs = append(configs, table.ColumnConfig{Number: i + 1, Align: text.AlignRight, AlignHeader: text.AlignRight})
 	}
 	t.SetColumnConfigs(configs)
 	for line := range strings.SplitSeq(t.Render(), "\n") {
 		r.out.WriteString(strings.TrimRight(indent+line, " ") + "\n")
+	}
+	r.out.WriteByte('\n')
+}
+
+// stack writes each row as its first cell, and below it the others with what
+// their columns are called.
+func (r *renderer) stack(head []string, rows [][]string) {
+	for _, row := range rows {
+		r.out.WriteString(layout.ShortenEnd(indent+row[0], r.width) + "\n")
+		var values []string
+		for i, v := range row[1:] {
+			values = append(values, head[i+1]+" "+v)
+		}
+		r.line(indent+indent, strings.Join(values, ", "))
 	}
 	r.out.WriteByte('\n')
 }
@@ -94,14 +136,6 @@ func cells(texts []string) table.Row {
 	return row
 }
 
-// shorten keeps the beginning of a name, in one line.
-func shorten(s string, width int) string {
-	if text.StringWidthWithoutEscSequences(s) <= width {
-		return s
-	}
-	return text.Trim(s, width-1) + "…"
-}
-
 func (r *renderer) events(tables []Table) {
 	var rows [][]string
 	for _, t := range tables {
@@ -121,7 +155,7 @@ func (r *renderer) tools(tools []ToolUsage) {
 	var rows [][]string
 	for _, t := range tools {
 		rows = append(rows, []string{
-			printable(t.Tool), printable(t.Decision), strconv.FormatInt(t.Count, 10),
+			termtext.Cell(t.Tool), termtext.Cell(t.Decision), strconv.FormatInt(t.Count, 10),
 			millis(t.MeanMS), millis(t.P50MS), millis(t.P95MS), millis(t.MaxMS),
 		})
 	}
@@ -141,7 +175,7 @@ func (r *renderer) domains(domains []DomainUsage) {
 	var rows [][]string
 	for _, d := range domains {
 		row := []string{
-			printable(d.Domain), strconv.FormatInt(d.Requests, 10), strconv.FormatInt(d.Allowed, 10),
+			termtext.Cell(d.Domain), strconv.FormatInt(d.Requests, 10), strconv.FormatInt(d.Allowed, 10),
 			strconv.FormatInt(d.Denied, 10), strconv.FormatInt(d.Errors, 10), bytesText(d.Received),
 			millis(d.MeanMS), millis(d.P95MS),
 		}
@@ -160,27 +194,61 @@ func (r *renderer) split(s *Split) {
 	var rows [][]string
 	for _, o := range s.Ops {
 		rows = append(rows, []string{
-			printable(shortOp(o.Op)), strconv.Itoa(o.Calls), millis(&o.TotalMS),
+			termtext.Cell(shortOp(o.Op)), strconv.Itoa(o.Calls), millis(&o.TotalMS),
 			millis(&o.GatewayMS), percent(o.GatewayMS, o.TotalMS), millis(&o.StartMS), millis(&o.HandshakeMS), millis(&o.TransportMS),
 		})
 	}
 	if len(rows) > 0 {
 		r.block("Snapshot calls, mean ms:", []string{"op", "calls", "total", "gateway", "share", "start", "handshake", "transport"}, 1, rows)
 	}
+	if len(rows) > 0 {
+		r.line(indent, "start: both processes start and connect; handshake: MCP's initialize;")
+		r.line(indent, "gateway: the host's own work, and its share of the total; transport: the rest")
+		r.out.WriteByte('\n')
+	}
 	if s.uncertain() {
-		fmt.Fprintf(&r.out, "%sstart and transport are within ±%s ms: guest and host have a clock each\n\n", indent, millis(&s.BoundMS))
+		r.line(indent, fmt.Sprintf("start and transport are within ±%s ms: guest and host have a clock each", millis(&s.BoundMS)))
+		r.out.WriteByte('\n')
 	}
 	if s.Missed == 0 {
 		return
 	}
-	fmt.Fprintf(&r.out, "%d of %d snapshot calls have no rows of their own and are left out:\n", s.Missed, s.Missed+s.Matched)
+	r.line("", fmt.Sprintf("%d of %d snapshot calls have no rows of their own and are left out:", s.Missed, s.Missed+s.Matched))
 	for _, u := range s.Unmatched {
-		fmt.Fprintf(&r.out, "%s%s: %s\n", indent, printable(u.Op), printable(u.Reason))
+		r.line(indent, termtext.Cell(u.Op)+": "+termtext.Cell(u.Reason))
 	}
 	if more := s.Missed - len(s.Unmatched); more > 0 {
-		fmt.Fprintf(&r.out, "%sand %d more\n", indent, more)
+		r.line(indent, fmt.Sprintf("and %d more", more))
 	}
 	r.out.WriteByte('\n')
+}
+
+// sentence says where the time of the snapshot calls went, "" without any.
+func (s *Split) sentence() string {
+	if s == nil || s.Matched == 0 {
+		return ""
+	}
+	parts := []struct {
+		name string
+		ms   float64
+	}{{"process start", 0}, {"handshake", 0}, {"the gateway's own work", 0}, {"transport", 0}}
+	var total, calls float64
+	for _, o := range s.Ops {
+		n := float64(o.Calls)
+		calls += n
+		total += n * o.TotalMS
+		for i, ms := range []float64{o.StartMS, o.HandshakeMS, o.GatewayMS, o.TransportMS} {
+			parts[i].ms += n * ms
+		}
+	}
+	most := parts[0]
+	for _, p := range parts[1:] {
+		if p.ms > most.ms {
+			most = p
+		}
+	}
+	total, share := total/calls, most.ms/calls
+	return fmt.Sprintf("A snapshot call takes %s ms, of which %s ms are %s.", millis(&total), millis(&share), most.name)
 }
 
 // millis shows 10 µs up to 100 ms: a gateway's call may take 0.3 ms.
@@ -215,17 +283,3 @@ func (s *Split) uncertain() bool {
 }
 
 func bytesText(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }
-
-// printable escapes what a terminal would act on or not show: a guest chose
-// these texts.
-func printable(s string) string {
-	var b strings.Builder
-	for _, r := range s {
-		if unicode.IsPrint(r) {
-			b.WriteRune(r)
-			continue
-		}
-		b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
-	}
-	return b.String()
-}

@@ -47,20 +47,24 @@ type MCPCall struct {
 // maxText is the longest text that a column keeps, in bytes.
 const maxText = 256 << 10
 
+// maxShort is the longest text of a column that no preview is in: a method, a
+// name, an error. A guest writes them as long as it likes.
+const maxShort = 1 << 10
+
 // timeLayout is RFC 3339 with all nine digits, in UTC: so the order of the
 // texts is the order of the times.
 const timeLayout = "2006-01-02T15:04:05.000000000Z"
 
 func stamp(t time.Time) string { return t.UTC().Format(timeLayout) }
 
-// limitText cuts s to maxText bytes without splitting a character. A cut text
-// is copied, so that the queue does not hold on to the long one.
-func limitText(s string) string {
-	if len(s) <= maxText {
+// limitText cuts s to size bytes without splitting a character. A cut text is
+// copied, so that the queue does not hold on to the long one.
+func limitText(s string, size int) string {
+	if len(s) <= size {
 		return s
 	}
-	n := maxText
-	for n > maxText-utf8.UTFMax && !utf8.RuneStart(s[n]) {
+	n := size
+	for n > size-utf8.UTFMax && !utf8.RuneStart(s[n]) {
 		n--
 	}
 	return strings.Clone(s[:n])
@@ -87,14 +91,22 @@ func (c *MCPCall) texts() []*string {
 	return []*string{&c.Server, &c.Method, &c.Tool, &c.RequestID, &c.Request, &c.Response, &c.Decision, &c.Error, &c.Process}
 }
 
-func (e *NetEvent) limit()      { limitTexts(e.texts()) }
-func (c *MCPCall) limit()       { limitTexts(c.texts()) }
+func (e *NetEvent) limit() {
+	limitTexts(e.texts(), maxText)
+	limitTexts([]*string{&e.Domain, &e.Decision, &e.Process, &e.Method, &e.ConnType}, maxShort)
+}
+
+func (c *MCPCall) limit() {
+	limitTexts(c.texts(), maxText)
+	limitTexts([]*string{&c.Server, &c.Method, &c.Tool, &c.RequestID, &c.Decision, &c.Error, &c.Process}, maxShort)
+}
+
 func (e *NetEvent) size() int64 { return textSize(e.texts()) }
 func (c *MCPCall) size() int64  { return textSize(c.texts()) }
 
-func limitTexts(texts []*string) {
+func limitTexts(texts []*string, size int) {
 	for _, t := range texts {
-		*t = limitText(*t)
+		*t = limitText(*t, size)
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/montanaflynn/stats"
+
+	"github.com/capsem/capsem-bench/internal/contract"
 )
 
 // An OpCall is one call of the snapshots command as its caller timed it: the
@@ -36,6 +38,16 @@ type Split struct {
 	// BoundMS is how far process start and transport may be off, one by as
 	// much as the other the other way; 0 where guest and host have one clock.
 	BoundMS float64 `json:"clock_bound_ms,omitempty"`
+	// Calls are the matched calls, in their order.
+	Calls []CallSplit `json:"-"`
+}
+
+// A CallSplit is where the time of one call went. The four parts add up to the
+// total; see OpSplit for what they are.
+type CallSplit struct {
+	Op                                          string
+	At                                          time.Time // arrival of tools/call at the gateway
+	Total, Start, Handshake, Gateway, Transport time.Duration
 }
 
 // An OpSplit is the mean over the matched calls of one operation, in ms. The
@@ -81,7 +93,7 @@ type callRow struct {
 // Split matches calls with rows of mcp_calls whose time of arrival lies within
 // the call, and splits the time of each. A call that has not exactly one
 // initialize followed by one tools/call of its tool is unmatched: two clients
-// at once cannot be told apart.
+// at once cannot be distinguished.
 func (d *DB) Split(ctx context.Context, calls []OpCall) (*Split, error) {
 	rows, err := d.callRows(ctx)
 	if err != nil {
@@ -91,12 +103,13 @@ func (d *DB) Split(ctx context.Context, calls []OpCall) (*Split, error) {
 	parts := map[string]*[5]stats.Float64Data{}
 	var order []string
 	for _, call := range calls {
-		p, err := splitCall(call, rows)
+		p, at, err := splitCall(call, rows)
 		if err != nil {
 			s.miss(call, err)
 			continue
 		}
 		s.Matched++
+		s.Calls = append(s.Calls, CallSplit{call.Op, at, p[0], p[1], p[2], p[3], p[4]})
 		s.BoundMS = max(s.BoundMS, call.Bound.Seconds()*1e3)
 		if parts[call.Op] == nil {
 			order = append(order, call.Op)
@@ -130,8 +143,9 @@ func opSplit(op string, parts *[5]stats.Float64Data) OpSplit {
 	}
 }
 
-// splitCall returns total, process start, handshake, gateway and transport.
-func splitCall(call OpCall, rows []callRow) (parts [5]time.Duration, err error) {
+// splitCall returns total, process start, handshake, gateway and transport, and
+// when the call arrived at the gateway.
+func splitCall(call OpCall, rows []callRow) (parts [5]time.Duration, at time.Time, err error) {
 	hello, answer, err := rowsOf(call, rows, 0)
 	if err != nil && call.Bound > 0 {
 		// The ends of the call may be further out. Looked for second, because
@@ -141,15 +155,15 @@ func splitCall(call OpCall, rows []callRow) (parts [5]time.Duration, err error) 
 		}
 	}
 	if err != nil {
-		return parts, err
+		return parts, at, err
 	}
 	start, handshake, gateway := hello.at.Sub(call.Start), answer.at.Sub(hello.at), answer.took
 	rest := call.Elapsed - handshake - gateway // of start and transport
 	if rest < 0 || start > rest+call.Bound {
-		return parts, errors.New("the gateway took longer than the call: the clocks differ")
+		return parts, at, errors.New("the gateway took longer than the call: the clocks differ")
 	}
 	start = max(0, min(start, rest))
-	return [5]time.Duration{call.Elapsed, start, handshake, gateway, rest - start}, nil
+	return [5]time.Duration{call.Elapsed, start, handshake, gateway, rest - start}, answer.at, nil
 }
 
 // rowsOf finds the rows within a call, which may be longer at both ends.
@@ -164,7 +178,7 @@ func rowsOf(call OpCall, rows []callRow, longer time.Duration) (initialize, tool
 		switch r.tool {
 		case "":
 			hello = append(hello, r)
-		case "snapshots_" + verb(call.Op):
+		case contract.ToolPrefix + verb(call.Op):
 			answer = append(answer, r)
 		}
 	}

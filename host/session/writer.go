@@ -23,6 +23,10 @@ const (
 	maxQueueBytes = 64 << 20
 )
 
+// maxBytes is the budget of one database, about: what a guest asks for is
+// recorded, and it may ask as often as it likes. Rows beyond it are counted.
+const maxBytes = 1 << 30
+
 // ErrDropped is wrapped by Close when rows are missing from the database.
 var ErrDropped = errors.New("session rows dropped")
 
@@ -37,8 +41,11 @@ type Writer struct {
 	mu      sync.Mutex
 	queue   []row
 	bytes   int64 // of what is queued
+	taken   int64 // of all rows so far
+	budget  int64 // for all rows
 	closed  bool
 	dropped int64
+	over    bool  // rows were dropped because the budget was used up
 	err     error // the first failure to write
 
 	wake chan struct{} // one token: there is something in the queue, or closed is set
@@ -72,7 +79,7 @@ func create(path string, committed func(total int64)) (*Writer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("creating the session database %s: %w", path, err)
 	}
-	w := &Writer{db: db, wake: make(chan struct{}, 1), done: make(chan struct{}), committed: committed}
+	w := &Writer{db: db, wake: make(chan struct{}, 1), done: make(chan struct{}), committed: committed, budget: maxBytes}
 	if err := w.prepare(context.Background()); err != nil {
 		db.Close()
 		return nil, fmt.Errorf("creating the session database %s: %w", path, err)
@@ -115,11 +122,14 @@ func (w *Writer) add(r row) {
 	r.limit()
 	n := r.size()
 	w.mu.Lock()
-	if w.closed || len(w.queue) >= maxQueueRows || w.bytes+n > maxQueueBytes {
+	full := w.taken+n > w.budget
+	if w.closed || full || len(w.queue) >= maxQueueRows || w.bytes+n > maxQueueBytes {
 		w.dropped++
+		w.over = w.over || full
 		w.mu.Unlock()
 		return
 	}
+	w.taken += n
 	w.queue = append(w.queue, r)
 	w.bytes += n
 	w.mu.Unlock()
@@ -210,13 +220,6 @@ func (w *Writer) rollback(ctx context.Context) {
 	_, _ = w.conn.ExecContext(ctx, "ROLLBACK")
 }
 
-// Dropped returns how many rows are missing from the database so far.
-func (w *Writer) Dropped() int64 {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.dropped
-}
-
 // Close writes what is queued, folds the log into the database file and closes
 // it. If rows were dropped, by a full queue or a failed write, its error wraps
 // ErrDropped and says how many and why. Rows that come later are dropped too.
@@ -238,6 +241,8 @@ func (w *Writer) finish() error {
 	switch {
 	case w.err != nil:
 		errs = append(errs, fmt.Errorf("%w: %d: %w", ErrDropped, w.dropped, w.err))
+	case w.over:
+		errs = append(errs, fmt.Errorf("%w: %d, the database has its %d MiB", ErrDropped, w.dropped, w.budget>>20))
 	case w.dropped > 0:
 		errs = append(errs, fmt.Errorf("%w: %d, the queue was full: the disk is slower than the requests", ErrDropped, w.dropped))
 	}

@@ -17,6 +17,35 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// Dropped returns how many rows are missing from the database so far.
+func (w *Writer) Dropped() int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.dropped
+}
+
+// Guest to host: the database has a budget; rows beyond it are counted, and
+// what a guest makes up is cut to what a column is for.
+func TestGuestCannotFillTheDatabase(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "session.db")
+	w, err := Create(path)
+	require.NoError(t, err)
+	w.budget = 1 << 20
+	for range 100 {
+		w.MCPCall(MCPCall{Time: epoch, Method: strings.Repeat("m", 1<<20), Error: strings.Repeat("e", 1<<20), Request: strings.Repeat("r", 1<<20)})
+	}
+	err = w.Close()
+	require.ErrorIs(t, err, ErrDropped)
+	require.ErrorContains(t, err, "97, the database has its 1 MiB")
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	assert.Less(t, info.Size(), int64(2<<20))
+	rows := query(t, opened(t, path), "SELECT length(method), length(error_message), length(request_preview) FROM mcp_calls")
+	require.Len(t, rows, 3)
+	assert.Equal(t, []any{int64(1024), int64(1024), int64(256 << 10)}, rows[0])
+}
+
 func TestWriterRows(t *testing.T) {
 	c := mcp("snapshots_create", 4999*time.Microsecond)
 	hello := MCPCall{Time: epoch.In(time.FixedZone("", 3600)), Server: "gateway", Method: "initialize", Decision: "error", Error: "no"}
@@ -149,7 +178,7 @@ func TestLimitText(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got := limitText(tt.text)
+			got := limitText(tt.text, maxText)
 			assert.Len(t, got, tt.want)
 			assert.True(t, strings.HasPrefix(tt.text, got))
 		})

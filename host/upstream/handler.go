@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/capsem/capsem-bench/internal/contract"
 )
 
 // The object of fixed content.
@@ -59,7 +61,10 @@ func newHandler(cfg Config) http.Handler {
 	if cfg.Faults {
 		addFaults(mux, data)
 	}
-	return mux
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Server", contract.BuiltInOrigin)
+		mux.ServeHTTP(w, r)
+	})
 }
 
 // maxLate bounds how late an answer may be.

@@ -22,8 +22,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/capsem/capsem-bench/internal/minter"
-	"github.com/capsem/capsem-bench/internal/wire"
+	"github.com/capsem/capsem-bench/host/internal/leafcert"
 )
 
 // Config configures an origin.
@@ -37,15 +36,14 @@ type Config struct {
 
 // An Upstream is a hermetic origin.
 type Upstream struct {
-	authority *minter.Authority
+	authority *leafcert.Authority
 	handler   http.Handler
-	buffers   wire.Buffers
 }
 
 // New makes an origin with an authority of its own. It fails on a name that
 // no host can have.
 func New(cfg Config) (*Upstream, error) {
-	authority, err := minter.New("capsem-bench origin, made for one session")
+	authority, err := leafcert.New("capsem-bench origin, made for one session")
 	if err != nil {
 		return nil, fmt.Errorf("upstream: %w", err)
 	}
@@ -60,36 +58,26 @@ func New(cfg Config) (*Upstream, error) {
 // CAPEM returns the certificate of the authority that signs for all names.
 func (u *Upstream) CAPEM() []byte { return u.authority.CAPEM() }
 
-// Handler returns what answers the requests, whatever their host.
+// Certificate returns the leaf certificate of a host name, with its key: a
+// stock server that stands beside this origin is trusted by the same clients.
+func (u *Upstream) Certificate(name string) (*tls.Certificate, error) {
+	return u.authority.Certificate(name)
+}
+
+// Handler returns the handler of all requests, whatever their host.
 func (u *Upstream) Handler() http.Handler { return u.handler }
 
-// Serve answers over TLS until ctx ends, then returns nil; an error means
-// that the listener failed. It closes the listener and all connections.
+// Serve answers until ctx ends, then returns nil; an error means that the
+// listener failed. It closes the listener and all connections. A client that
+// begins with a TLS hello is answered over TLS, any other in the clear, so that
+// one listener stands for ports 443 and 80.
 func (u *Upstream) Serve(ctx context.Context, ln net.Listener) error {
-	return u.serve(ctx, tlsListener{ln, &u.buffers, &tls.Config{
+	return u.serve(ctx, eitherListener{ln, &tls.Config{
 		GetCertificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
 			return u.authority.Certificate(nameOf(h))
 		},
-		NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12, DynamicRecordSizingDisabled: true,
+		NextProtos: []string{"http/1.1", "http/1.0"}, MinVersion: tls.VersionTLS12, DynamicRecordSizingDisabled: true,
 	}})
-}
-
-// ServePlain is Serve without TLS.
-func (u *Upstream) ServePlain(ctx context.Context, ln net.Listener) error { return u.serve(ctx, ln) }
-
-// tlsListener starts TLS on what it accepts; the first read shakes hands.
-type tlsListener struct {
-	net.Listener
-	buffers *wire.Buffers
-	config  *tls.Config
-}
-
-func (l tlsListener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	return wire.Server(wire.NewConn(c), l.config, l.buffers), nil
 }
 
 // nameOf is the SNI, else the address connected to: clients that want an

@@ -135,7 +135,7 @@ func start(t testing.TB, plain bool) *http.Client {
 	served := make(chan error, 1)
 	run := u.Serve
 	if plain {
-		run = u.ServePlain
+		run = u.Serve
 	}
 	go func() { served <- run(ctx, ln) }()
 	roots := x509.NewCertPool()

@@ -15,78 +15,6 @@ import (
 	"sync"
 )
 
-// A Category groups the operations of one Benchmark function.
-type Category string
-
-// The categories, in the order in which they run and are reported.
-const (
-	Disk       Category = "disk"
-	Rootfs     Category = "rootfs"
-	Startup    Category = "startup"
-	HTTP       Category = "http"
-	Throughput Category = "throughput"
-	Snapshot   Category = "snapshot"
-)
-
-// Categories returns all categories in report order.
-func Categories() []Category {
-	return []Category{Disk, Rootfs, Startup, HTTP, Throughput, Snapshot}
-}
-
-// Benchmark returns the part of the benchmark function's name after
-// "Benchmark": "Disk", "HTTP".
-func (c Category) Benchmark() string {
-	if c == HTTP {
-		return "HTTP"
-	}
-	if c == "" {
-		return ""
-	}
-	return strings.ToUpper(string(c[:1])) + string(c[1:])
-}
-
-// A Direction says which way of a unit is better, in benchfmt's words.
-type Direction string
-
-const (
-	Higher Direction = "higher"
-	Lower  Direction = "lower"
-)
-
-// A Unit is one metric unit of the benchmark text. Every unit is based on ns
-// or B, so that no tool has to guess at a scale.
-type Unit struct {
-	Name   string
-	Better Direction
-	Doc    string
-}
-
-// Units returns every unit the guest reports, in the order in which an
-// operation prints them. ns/op and B/s are known to benchstat; the others
-// need their "Unit" line.
-func Units() []Unit {
-	return []Unit{
-		{"ns/op", Lower, "mean time of one operation"},
-		{"B/s", Higher, "bytes moved per second"},
-		{"iops", Higher, "completed accesses per second"},
-		{"req/s", Higher, "successful requests per second"},
-		{"p50-ns", Lower, "median time of one operation"},
-		{"p95-ns", Lower, "95th percentile of one operation"},
-		{"p99-ns", Lower, "99th percentile of one operation"},
-		{"min-ns", Lower, "fastest operation"},
-		{"max-ns", Lower, "slowest operation"},
-		{"user-ns", Lower, "user CPU time of one process"},
-		{"sys-ns", Lower, "system CPU time of one process"},
-		{"maxrss-B", Lower, "peak resident memory of one process"},
-		{"errors", Lower, "operations that failed"},
-	}
-}
-
-// UnitLine returns the benchmark text line that declares the unit.
-func (u Unit) UnitLine() string {
-	return fmt.Sprintf("Unit %s better=%s", u.Name, u.Better)
-}
-
 // An Op is one operation: one line per unit in benchstat, one object or group
 // of keys in the JSON.
 type Op struct {
@@ -129,9 +57,10 @@ func (o Op) Key(key string) string {
 
 // Settings are the sizes a user may choose. The zero value means the defaults.
 type Settings struct {
-	SizeMB      int // sequential disk file, MiB
-	Requests    int // http
-	Concurrency int // http
+	SizeMB      int   // sequential disk file, MiB
+	Requests    int   // http
+	Concurrency int   // http
+	CLIs        []CLI // startup
 }
 
 // The fixed work of the passes.
@@ -153,9 +82,6 @@ const (
 	ThroughputBytes      = 100 << 20
 )
 
-// CLIs returns the commands of the startup category, in order.
-func CLIs() []string { return []string{"python3", "node", "claude", "gemini", "codex"} }
-
 // SnapshotFiles returns the workspace sizes of the snapshot category.
 func SnapshotFiles() []int { return []int{10, 100, 500} }
 
@@ -164,6 +90,9 @@ func SnapshotOps() []string { return []string{"create", "list", "changes", "reve
 
 // ScanDirs returns the directories of the rootfs category.
 func ScanDirs() []string { return []string{"/usr/bin", "/usr/lib", "/opt/ai-clis"} }
+
+// Commands are those of startup.
+func (s Settings) Commands() []CLI { return s.withDefaults().CLIs }
 
 func (s Settings) withDefaults() Settings {
 	if s.SizeMB == 0 {
@@ -174,6 +103,9 @@ func (s Settings) withDefaults() Settings {
 	}
 	if s.Concurrency == 0 {
 		s.Concurrency = DefaultConcurrency
+	}
+	if len(s.CLIs) == 0 {
+		s.CLIs, _ = ParseCLIs(DefaultCLIs) // the default is one that it takes
 	}
 	return s
 }
@@ -191,15 +123,10 @@ func Ops(s Settings) []Op {
 		{Disk, "disk/rand_write_4k", fmt.Sprintf("Disk/op=rand_write_4k/count=%d", DiskRandCount), DiskRandCount, DiskRandCount * RandBlock, rnd, []string{"iops"}, false, wd},
 		{Disk, "disk/rand_read_4k", fmt.Sprintf("Disk/op=rand_read_4k/count=%d", DiskRandCount), DiskRandCount, DiskRandCount * RandBlock, rnd, []string{"iops"}, true, wd},
 		{Rootfs, "rootfs/seq_read", "Rootfs/op=seq_read", 1, 0, seq, []string{"B/s"}, true, ro},
-		{Rootfs, "rootfs/rand_read_4k", fmt.Sprintf("Rootfs/op=rand_read_4k/count=%d", RootfsRandCount), RootfsRandCount, RootfsRandCount * RandBlock, rnd, []string{"iops"}, true, ro},
+		{Rootfs, "rootfs/rand_read_4k", fmt.Sprintf("Rootfs/op=rand_read_4k/count=%d", RootfsRandCount), RootfsRandCount, RootfsRandCount * RandBlock, append(slices.Clone(rnd), "open-p50-ns", "open-p95-ns"), []string{"iops"}, true, ro},
 	}
-	for _, cli := range CLIs() {
-		ops = append(ops, Op{
-			Startup, "startup/" + cli, "Startup/cli=" + cli, StartupRuns, 0,
-			[]string{"ns/op", "min-ns", "max-ns", "user-ns", "sys-ns", "maxrss-B"},
-			[]string{"ns/op"},
-			true, cli + " in PATH",
-		})
+	for _, cli := range s.CLIs {
+		ops = append(ops, StartupOp(cli.Name))
 	}
 	ops = append(ops,
 		Op{
@@ -220,7 +147,7 @@ func Ops(s Settings) []Op {
 			})
 		}
 	}
-	return ops
+	return append(ops, additional()...)
 }
 
 // Place is where an operation stands among all, from 0; those that are not in
@@ -239,6 +166,12 @@ var places = sync.OnceValue(func() map[string]int {
 	}
 	return out
 })
+
+// ByDefault reports whether a run without settings has the operation.
+func ByDefault(id string) bool {
+	_, ok := places()[id]
+	return ok
+}
 
 // Select returns the operations of the given categories; none means all.
 func Select(ops []Op, categories ...Category) []Op {
@@ -276,6 +209,11 @@ func TrimName(name string) string {
 // catalogue.
 func Lookup(name string) (Op, bool) {
 	name = TrimName(name)
+	for _, find := range []func(string) (Op, bool){lookupLoad, lookupStorage, lookupVM, lookupStartup} {
+		if op, ok := find(name); ok {
+			return op, true
+		}
+	}
 	op, ok := index().byIdentity[identity(name)]
 	if !ok {
 		return Op{}, false
@@ -284,8 +222,22 @@ func Lookup(name string) (Op, bool) {
 	return op, true
 }
 
-// ByID finds an operation of the default settings by its ID.
+// ByID finds an operation of the default settings, of load, of storage, of VMs or
+// of a command of the user's by its ID.
 func ByID(id string) (Op, bool) {
+	if rest, ok := strings.CutPrefix(id, "load/"); ok {
+		protocol, level, _ := strings.Cut(rest, "/")
+		return lookupLoad("Load/proto=" + protocol + "/c=" + level)
+	}
+	if strings.HasPrefix(id, "storage/") {
+		return storageByID(id)
+	}
+	if op, ok := vmByID(id); ok {
+		return op, true
+	}
+	if cli, ok := strings.CutPrefix(id, "startup/"); ok {
+		return lookupStartup("Startup/cli=" + cli)
+	}
 	op, ok := index().byID[id]
 	return op, ok
 }
@@ -299,6 +251,23 @@ var index = sync.OnceValue(func() (ix struct{ byIdentity, byID map[string]Op }) 
 	}
 	return ix
 })
+
+// Key names the operation of a benchmark name whatever its sizes, and whatever
+// the URL that an import put into the name: by the ID of the catalogue, else by
+// the name. Results with one key are of one operation; whether their workloads
+// agree is another question.
+func Key(name string) string {
+	var kept []string
+	for part := range strings.SplitSeq(name, "/") {
+		if !strings.HasPrefix(part, "url=") {
+			kept = append(kept, part)
+		}
+	}
+	if op, ok := Lookup(strings.Join(kept, "/")); ok {
+		return op.ID
+	}
+	return name
+}
 
 // identity drops the parts of a name that are sizes of the workload.
 func identity(name string) string {

@@ -1,6 +1,6 @@
 // Package delay makes the stand-in host services slower on purpose. It is a
-// test facility: a comparison that is to be trusted has to find a slowdown
-// that somebody put there, name it, and name nothing else.
+// test facility: a comparison has to find a slowdown that was put there on
+// purpose, name it, and name nothing else.
 //
 // A specification lists what is slowed and by how much:
 //
@@ -14,8 +14,8 @@
 // with cold caches and a low clock: it is slower too. One that is busy is like
 // code that became slower.
 //
-// Delays are of what passes between guest and service: the service itself
-// stays as it is, and a listener is all that is wrapped.
+// What passes between guest and service is delayed: the service does not
+// change, only its listener is wrapped.
 package delay
 
 import (

@@ -9,29 +9,6 @@ import (
 	"github.com/capsem/capsem-bench/internal/catalogue"
 )
 
-// The environment variables that configure the guest binary.
-const (
-	EnvDir             = "CAPSEM_BENCH_DIR"              // where to work; default: home
-	EnvSizeMB          = "CAPSEM_BENCH_SIZE_MB"          // sequential disk file, MiB
-	EnvRequests        = "CAPSEM_BENCH_HTTP_N"           // requests
-	EnvConcurrency     = "CAPSEM_BENCH_HTTP_C"           // workers
-	EnvURL             = "CAPSEM_BENCH_HTTP_URL"         // http
-	EnvThroughputURL   = "CAPSEM_BENCH_THROUGHPUT_URL"   // throughput
-	EnvSeed            = "CAPSEM_BENCH_SEED"             // of offsets and data
-	EnvTimeout         = "CAPSEM_BENCH_TIMEOUT"          // watchdog of one pass
-	EnvCLITimeout      = "CAPSEM_BENCH_CLI_TIMEOUT"      // one start of a CLI
-	EnvSnapshotTimeout = "CAPSEM_BENCH_SNAPSHOT_TIMEOUT" // one snapshots call
-	EnvWorkspace       = "CAPSEM_BENCH_WORKSPACE"        // root of the shared workspace; default: home
-	EnvShared          = "CAPSEM_BENCH_SNAPSHOT_SHARED"  // "1": go on beside the user's own snapshots
-	EnvSandbox         = "CAPSEM_BENCH_SANDBOX"          // these three are copied into the run line
-	EnvAccel           = "CAPSEM_BENCH_ACCEL"
-	EnvImage           = "CAPSEM_BENCH_IMAGE"
-	// EnvHostCaches names the service of the host that drops its caches:
-	// vsock:CID:PORT, or unix:PATH. A connection asks for it; the answer is
-	// one line, "dropped" or "kept: " and the reason. Without it nobody is asked.
-	EnvHostCaches = "CAPSEM_BENCH_HOST_CACHES"
-)
-
 // Settings reads the sizes of the passes from the environment. What is not a
 // positive number is an error, never a silent default.
 func Settings() (catalogue.Settings, error) {
@@ -42,9 +19,9 @@ func Settings() (catalogue.Settings, error) {
 		max int
 		def int
 	}{
-		{EnvSizeMB, &s.SizeMB, 1 << 20, catalogue.DefaultSizeMB},
-		{EnvRequests, &s.Requests, 10_000_000, catalogue.DefaultRequests},
-		{EnvConcurrency, &s.Concurrency, 10_000, catalogue.DefaultConcurrency},
+		{catalogue.EnvSizeMB, &s.SizeMB, 1 << 20, catalogue.DefaultSizeMB},
+		{catalogue.EnvRequests, &s.Requests, 10_000_000, catalogue.DefaultRequests},
+		{catalogue.EnvConcurrency, &s.Concurrency, 10_000, catalogue.DefaultConcurrency},
 	} {
 		text := os.Getenv(v.env)
 		if text == "" {
@@ -57,10 +34,16 @@ func Settings() (catalogue.Settings, error) {
 		}
 		*v.dst = n
 	}
-	if _, err := strconv.ParseUint(seedText(), 10, 64); err != nil {
-		return s, fmt.Errorf("%s=%q: want a whole number", EnvSeed, seedText())
+	if text := os.Getenv(catalogue.EnvCLIs); text != "" {
+		var err error
+		if s.CLIs, err = catalogue.ParseCLIs(text); err != nil {
+			return s, fmt.Errorf("%s: %w", catalogue.EnvCLIs, err)
+		}
 	}
-	for _, env := range []string{EnvTimeout, EnvCLITimeout, EnvSnapshotTimeout} {
+	if _, err := strconv.ParseUint(seedText(), 10, 64); err != nil {
+		return s, fmt.Errorf("%s=%q: want a whole number", catalogue.EnvSeed, seedText())
+	}
+	for _, env := range []string{catalogue.EnvTimeout, catalogue.EnvCLITimeout, catalogue.EnvSnapshotTimeout} {
 		if text := os.Getenv(env); text != "" {
 			if d, err := time.ParseDuration(text); err != nil || d <= 0 {
 				return s, fmt.Errorf("%s=%q: want a duration such as 90s", env, text)
@@ -71,34 +54,50 @@ func Settings() (catalogue.Settings, error) {
 }
 
 func seedText() string {
-	if text := os.Getenv(EnvSeed); text != "" {
+	if text := os.Getenv(catalogue.EnvSeed); text != "" {
 		return text
 	}
 	return "1"
 }
 
-// seed is fixed unless chosen: two runs on one image do the same work.
-func seed() uint64 {
+// Seed is the seed of this run, fixed unless chosen: two runs on one image do
+// the same work.
+func Seed() uint64 {
 	n, _ := strconv.ParseUint(seedText(), 10, 64)
 	return n
 }
 
-// passTimeout is the watchdog's limit. The longest pass, 10,000 synced writes
-// on a slow emulated disk, takes about a minute; three starts of a hanging
-// CLI take three.
-func passTimeout() time.Duration { return duration(EnvTimeout, 5*time.Minute) }
+// emulatedScale is how much longer the limits are under emulation. gemini's
+// start takes 47 s there when the host is calm, and 4 s on a processor.
+const emulatedScale = 5
 
-func duration(env string, def time.Duration) time.Duration {
+// limitScale is by how much the limits are longer here: the sandbox says when
+// it emulates the processor.
+func limitScale() int {
+	if os.Getenv(catalogue.EnvAccel) == "tcg" {
+		return emulatedScale
+	}
+	return 1
+}
+
+// limit is a limit of real time: what the user has set, else the default,
+// scaled under emulation.
+func limit(env string, def time.Duration) time.Duration {
 	if d, err := time.ParseDuration(os.Getenv(env)); err == nil && d > 0 {
 		return d
 	}
-	return def
+	return def * time.Duration(limitScale())
 }
+
+// passTimeout is the watchdog's limit. The longest pass, 10,000 synced writes
+// on a slow disk, takes about a minute; three starts of a hanging CLI take
+// three.
+func passTimeout() time.Duration { return limit(catalogue.EnvTimeout, 5*time.Minute) }
 
 // CLITimeout is the limit of one start of a CLI. The slowest known takes 4 s;
 // Capsem's tool gives 60.
-func CLITimeout() time.Duration { return duration(EnvCLITimeout, 60*time.Second) }
+func CLITimeout() time.Duration { return limit(catalogue.EnvCLITimeout, 60*time.Second) }
 
-// SnapshotTimeout is the limit of one snapshots call. A healthy one takes
-// half a second, with Python in a slow VM three; Capsem's tool gives 30.
-func SnapshotTimeout() time.Duration { return duration(EnvSnapshotTimeout, 30*time.Second) }
+// SnapshotTimeout is the limit of one snapshots call. A healthy one takes half a
+// second; Capsem's tool gives 30.
+func SnapshotTimeout() time.Duration { return limit(catalogue.EnvSnapshotTimeout, 30*time.Second) }

@@ -1,13 +1,17 @@
 package guest
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/capsem/capsem-bench/internal/catalogue"
+	"github.com/capsem/capsem-bench/internal/machine"
 	"github.com/capsem/capsem-bench/internal/record"
 )
 
@@ -29,13 +33,22 @@ func Main(m *testing.M) int {
 	}
 	settings, err := Settings()
 	if err == nil {
+		err = oneProcessorCount()
+	}
+	if err == nil {
 		err = defaultBenchtime()
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "capsem-bench:", err)
 		return exitUsage
 	}
-	r := newRun(expected(catalogue.Ops(settings), pattern, flagValue("test.skip")))
+	loads, err := LoadSettings()
+	storages, serr := StorageSettings()
+	if err := cmp.Or(err, serr); err != nil {
+		fmt.Fprintln(os.Stderr, "capsem-bench:", err)
+		return exitUsage
+	}
+	r := newRun(expected(slices.Concat(catalogue.Ops(settings), loads.Ops(), storages.Ops()), pattern, flagValue("test.skip")))
 	current.Store(r)
 	r.header()
 	unwatch := r.watchSignals()
@@ -52,6 +65,15 @@ func flagValue(name string) string {
 	return ""
 }
 
+// oneProcessorCount refuses a list of -test.cpu: status and samples lines have
+// the name of an operation without its number of processors.
+func oneProcessorCount() error {
+	if cpu := flagValue("test.cpu"); strings.Contains(cpu, ",") {
+		return fmt.Errorf("-test.cpu %s: want one number of processors a run", cpu)
+	}
+	return nil
+}
+
 // defaultBenchtime makes one pass the default, as a pass is fixed work.
 func defaultBenchtime() error {
 	set := false
@@ -64,22 +86,36 @@ func defaultBenchtime() error {
 
 // header prints the unit lines and the run line.
 func (r *run) header() {
-	for _, u := range catalogue.Units() {
+	units := catalogue.Units()
+	if r.measures(catalogue.Load) {
+		units = append(units, catalogue.LoadUnits()...)
+	}
+	if r.measures(catalogue.HTTP) || r.measures(catalogue.Throughput) {
+		units = append(units, catalogue.WebUnits()...)
+	}
+	for _, u := range units {
 		switch u.Name {
 		case "ns/op", "B/s": // known to every tool
 		default:
 			fmt.Println(u.UnitLine())
 		}
 	}
-	info := machine()
+	home, err := Home()
+	if err != nil {
+		home = "/"
+	}
+	info := machine.Describe(home, os.Getenv)
 	info.Type, info.Schema, info.Version = record.TypeRun, record.Schema, record.ToolVersion
 	info.Time = unixSeconds(r.start)
-	info.Seed = seed()
+	info.Seed = Seed()
 	info.Expected = r.names
 	info.Rounds = 1
 	if n, err := strconv.Atoi(flagValue("test.count")); err == nil {
 		info.Rounds = n
 	}
-	info.Sandbox, info.Accel, info.Image = os.Getenv(EnvSandbox), os.Getenv(EnvAccel), os.Getenv(EnvImage)
+	info.Sandbox, info.Accel, info.Image = os.Getenv(catalogue.EnvSandbox), os.Getenv(catalogue.EnvAccel), os.Getenv(catalogue.EnvImage)
+	if scale := limitScale(); scale > 1 {
+		info.LimitScale = scale
+	}
 	r.emit(info)
 }

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/capsem/capsem-bench/internal/catalogue"
 	"github.com/capsem/capsem-bench/internal/record"
 	"golang.org/x/sys/unix"
 )
@@ -36,9 +37,11 @@ type run struct {
 	remove    map[string]func() error // what an early end has to undo
 	under     *opRun                  // the operation whose rounds are under way, until it is reported
 	pending   *opRun                  // its lines wait until testing has printed its own
-	failed    bool                    // some operation did
+	failed    bool                    // some operation did, or a clean-up
+	trouble   string                  // why a clean-up did
 	ended     bool                    // the end line is out: nothing may follow it
 	done      chan struct{}           // closed when ended
+	unread    chan struct{}           // nobody reads what is printed
 }
 
 func newRun(names []string) *run {
@@ -46,6 +49,7 @@ func newRun(names []string) *run {
 	r := &run{
 		ctx: ctx, cancel: cancel, start: time.Now(), names: names, expected: make(map[string]bool),
 		announced: make(map[string]bool), remove: make(map[string]func() error), done: make(chan struct{}),
+		unread: make(chan struct{}, 1),
 	}
 	for _, name := range names {
 		r.expected[name] = true
@@ -85,7 +89,19 @@ func write(records ...any) {
 			fmt.Fprintln(os.Stderr, "capsem-bench:", err)
 			continue
 		}
-		_, _ = os.Stdout.Write(line)
+		if _, err := os.Stdout.Write(line); errors.Is(err, syscall.EPIPE) {
+			noReader()
+		}
+	}
+}
+
+// noReader ends the run: there is nobody to measure for.
+func noReader() {
+	if r := current.Load(); r != nil {
+		select {
+		case r.unread <- struct{}{}:
+		default:
+		}
 	}
 }
 
@@ -106,7 +122,7 @@ func (r *run) finish(status int) int {
 	if status == 0 && r.failed {
 		status = exitFailed
 	}
-	end := stop{"ok", "", status}
+	end := stop{"ok", r.trouble, status}
 	if status != 0 {
 		end.status = "failed"
 	}
@@ -135,11 +151,15 @@ func (r *run) end(s stop) {
 func (r *run) watchSignals() (unwatch func()) {
 	ch := make(chan os.Signal, 2)
 	signal.Notify(ch, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	// A file size limit is an error of the write, not the end of the process.
+	// A file size limit is an error of the write, not the end of the process. So
+	// is a reader that went away: the process has yet to remove what it made.
+	// Ignored signals are no way, as the measured programs would inherit that.
 	limit := make(chan os.Signal, 1)
-	signal.Notify(limit, syscall.SIGXFSZ)
+	signal.Notify(limit, syscall.SIGXFSZ, syscall.SIGPIPE)
 	go func() {
 		select {
+		case <-r.unread:
+			r.stop(&stop{"interrupted", "nobody reads standard output", exitInterrupted}, ch)
 		case sig := <-ch:
 			name := sig.String()
 			if n, ok := sig.(syscall.Signal); ok {
@@ -207,7 +227,7 @@ func (r *run) beginPass(o *opRun) (end func()) {
 	r.under = o
 	r.mu.Unlock()
 	watchdog := time.AfterFunc(limit, func() {
-		r.stop(&stop{"timeout", fmt.Sprintf("no end after %v; %s sets the limit of one pass", limit, EnvTimeout), exitFailed}, nil)
+		r.stop(&stop{"timeout", fmt.Sprintf("no end after %v; %s sets the limit of one pass", limit, catalogue.EnvTimeout), exitFailed}, nil)
 	})
 	return func() { watchdog.Stop() }
 }

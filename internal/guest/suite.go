@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/capsem/capsem-bench/internal/catalogue"
 	"github.com/capsem/capsem-bench/internal/record"
@@ -17,14 +16,6 @@ import (
 // current is the run of this process. Benchmark functions get nothing but a
 // *testing.B, so this is how they find it.
 var current atomic.Pointer[run]
-
-// A Pass is one round of one operation. It sets up, times the measured part
-// itself, cleans up, and returns the exact values. The status it returns
-// carries remarks only (cache, doubts, command); the error decides how the
-// operation ended: nil is ok, SkipError skipped, InvalidError invalid, any
-// other failed. Samples count also with an error: they hold what was
-// measured until then.
-type Pass func(ctx context.Context) (record.Samples, record.Status, error)
 
 // A Suite runs the operations of one category.
 type Suite struct {
@@ -39,6 +30,9 @@ func Begin(b *testing.B, c record.Category) *Suite {
 	r := current.Load()
 	s := &Suite{b: b, run: r}
 	s.skipRest()
+	if cat := catalogue.Category(c.Category); cat.Row().OnDemand && !r.measures(cat) {
+		b.SkipNow()
+	}
 	r.flush(catalogue.Category(c.Category))
 	c.Type = record.TypeCategory
 	if r.announce(c.Category) {
@@ -51,6 +45,14 @@ func (s *Suite) skipRest() {
 	if s.run.ctx.Err() != nil {
 		s.b.SkipNow()
 	}
+}
+
+// measures reports whether an operation of the category is expected.
+func (r *run) measures(c catalogue.Category) bool {
+	return slices.ContainsFunc(r.names, func(name string) bool {
+		op, ok := catalogue.Lookup(name)
+		return ok && op.Category == c
+	})
 }
 
 // announce reports whether the category is new to this run.
@@ -79,19 +81,19 @@ func (r *run) flush(except catalogue.Category) {
 	o.report()
 }
 
-// Op runs one operation as a sub-benchmark, every round one pass, and prints
+// Op runs one operation as a sub-benchmark, every round one pass of the body, and prints
 // its samples and its status after it. Nothing is printed in between: testing
 // may have written the name already, and the line would be torn.
 //
 // An operation without a leaf (Throughput) is the benchmark function itself;
 // its lines are printed when the next category begins.
-func (s *Suite) Op(op catalogue.Op, pass Pass) {
+func (s *Suite) Op(op catalogue.Op, body Body) {
 	s.skipRest()
 	if op.Leaf() == "" {
-		s.run.leafless(op, pass).rounds(s.b)
+		s.run.leafless(op, body).rounds(s.b)
 		return
 	}
-	o := &opRun{op: op, pass: pass, run: s.run}
+	o := &opRun{op: op, body: body, run: s.run}
 	o.announce()
 	s.b.Run(op.Leaf(), o.rounds)
 	o.report()
@@ -99,14 +101,14 @@ func (s *Suite) Op(op catalogue.Op, pass Pass) {
 
 // leafless returns the operation of earlier rounds, which still waits to be
 // reported, or begins it.
-func (r *run) leafless(op catalogue.Op, pass Pass) *opRun {
+func (r *run) leafless(op catalogue.Op, body Body) *opRun {
 	r.mu.Lock()
 	o := r.pending
 	r.mu.Unlock()
 	if o != nil && o.op.Name == op.Name {
 		return o
 	}
-	o = &opRun{op: op, pass: pass, run: r}
+	o = &opRun{op: op, body: body, run: r}
 	o.announce()
 	r.mu.Lock()
 	r.pending = o
@@ -114,19 +116,42 @@ func (r *run) leafless(op catalogue.Op, pass Pass) *opRun {
 	return o
 }
 
+// CleanUp runs what a category has to undo after its last operation. An error
+// fails the run; no operation caused it.
+func (s *Suite) CleanUp(undo func() error) {
+	err := undo()
+	if err == nil {
+		return
+	}
+	s.run.mu.Lock()
+	defer s.run.mu.Unlock()
+	s.run.failed = true
+	s.run.trouble = record.Printable("cleaning up: "+err.Error(), maxReason)
+}
+
+// next returns the operation that follows another in this run.
+func (r *run) next(op catalogue.Op) catalogue.Op {
+	i := slices.Index(r.names, op.Name)
+	if i < 0 || i+1 == len(r.names) {
+		return catalogue.Op{}
+	}
+	next, _ := catalogue.Lookup(r.names[i+1])
+	return next
+}
+
 // opRun is one operation over all its rounds. Its fields after run change
 // under run.mu, as the watchdog may report from another goroutine.
 type opRun struct {
 	op      catalogue.Op
-	pass    Pass
+	body    Body
 	run     *run
 	samples []record.Samples
 	status  record.Status
 	worst   error
-	good    int // rounds that went well
+	good    int // rounds that succeeded
 }
 
-// announce tells a reader of the stream what is under way.
+// announce prints which operation is under way, for readers of the stream.
 func (o *opRun) announce() {
 	if o.run.expected[o.op.Name] {
 		o.run.emit(record.Start{Type: record.TypeStart, Op: o.op.Name})
@@ -187,15 +212,20 @@ func (o *opRun) once() (record.Samples, error) {
 	}
 	end := o.run.beginPass(o)
 	defer end()
-	samples, status, err := o.pass(ctx)
+	p := &Pass{next: o.run.next(o.op), ctx: ctx}
+	watch := watchStandstill()
+	err := o.body(p)
+	if still := watch.end(p); err == nil {
+		err = still
+	}
 	if cause := context.Cause(ctx); cause != nil && err != nil {
 		err = cause
 	}
 	if err == nil {
-		err = checkMetrics(o.op, samples)
+		err = checkMetrics(o.op, p.samples)
 	}
-	o.keep(samples, status, err)
-	return samples, err
+	o.keep(p.samples, p.status, err)
+	return p.samples, err
 }
 
 // keep adds one round to the operation.
@@ -236,6 +266,9 @@ func worse(old, new record.Status) record.Status {
 	}
 	if old.Host == record.HostKept {
 		new.Host = old.Host
+	}
+	if new.Command == nil {
+		new.Command = old.Command
 	}
 	for _, d := range old.Doubts {
 		new.Doubts = appendOnce(new.Doubts, d)
@@ -280,7 +313,7 @@ func (o *opRun) lines() []any {
 	case errors.As(o.worst, &invalid):
 		st.Status, st.Reason = record.Invalid, invalid.reason
 	default:
-		st.Status, st.Reason = record.Failed, Printable(o.worst.Error(), maxReason)
+		st.Status, st.Reason = record.Failed, record.Printable(o.worst.Error(), maxReason)
 	}
 	return append(lines, st)
 }
@@ -288,34 +321,12 @@ func (o *opRun) lines() []any {
 // maxReason bounds a reason in bytes; part of it may come from a program.
 const maxReason = 500
 
-// Printable returns s on one line without control characters, at most limit
-// bytes of it.
-func Printable(s string, limit int) string {
-	s = strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n' || r == '\t':
-			return ' '
-		case r < ' ' || r == 0x7f || (r >= 0x80 && r < 0xa0) || r == '\u2028' || r == '\u2029' || r == '\ufffd':
-			return -1
-		}
-		return r
-	}, strings.TrimSpace(s))
-	if len(s) <= limit {
-		return s
-	}
-	cut := limit - len("...")
-	for cut > 0 && s[cut]&0xc0 == 0x80 {
-		cut--
-	}
-	return s[:cut] + "..."
-}
-
 type skipError struct{ reason string }
 
 func (e *skipError) Error() string { return "skipped: " + e.reason }
 
 // SkipError says that an operation's precondition is absent.
-func SkipError(reason string) error { return &skipError{Printable(reason, maxReason)} }
+func SkipError(reason string) error { return &skipError{record.Printable(reason, maxReason)} }
 
 func isSkip(err error) bool {
 	var e *skipError
@@ -328,11 +339,4 @@ func (e *invalidError) Error() string { return "invalid: " + e.reason }
 
 // InvalidError says that an operation ran but its number does not mean what
 // it says.
-func InvalidError(reason string) error { return &invalidError{Printable(reason, maxReason)} }
-
-// Timed runs f and returns when it began and how long it took.
-func Timed(f func() error) (start time.Time, elapsed time.Duration, err error) {
-	start = time.Now()
-	err = f()
-	return start, time.Since(start), err
-}
+func InvalidError(reason string) error { return &invalidError{record.Printable(reason, maxReason)} }

@@ -14,26 +14,6 @@ import (
 	"golang.org/x/perf/benchunit"
 )
 
-func TestPrintable(t *testing.T) {
-	for _, tt := range []struct {
-		in    string
-		limit int
-		want  string
-	}{
-		{" two\nlines\tand tab ", 100, "two lines and tab"},
-		{"bell\a esc\x1b[31m nul\x00 c1\u009b del\x7f", 100, "bell esc[31m nul c1 del"},
-		{"not \xff utf-8", 100, "not  utf-8"},
-		{"line\u2028separator", 100, "lineseparator"},
-		{strings.Repeat("x", 20), 10, "xxxxxxx..."},
-		{"üüüüü", 8, "üü..."},
-		{"", 10, ""},
-	} {
-		got := Printable(tt.in, tt.limit)
-		assert.Equal(t, tt.want, got)
-		assert.LessOrEqual(t, len(got), tt.limit)
-	}
-}
-
 func TestStatusOfAnOperation(t *testing.T) {
 	op, _ := catalogue.Lookup("Disk/op=seq_read/size=256MiB")
 	samples := record.Samples{ElapsedNS: 1}
@@ -111,12 +91,12 @@ func TestLongSamplesLoseTheirValues(t *testing.T) {
 	assert.NotContains(t, out, "values_ns")
 }
 
-func TestSummarize(t *testing.T) {
-	assert.Nil(t, Summarize(nil))
-	ns := make([]int64, 0, 101)
-	for i := range int64(101) {
-		ns = append(ns, 100-i)
+// One round whose host kept its caches is enough for the operation to say so.
+func TestHostCachesOfRounds(t *testing.T) {
+	kept := record.Status{Cache: record.CacheCold, Host: record.HostKept, Doubts: []string{"kept"}}
+	dropped := record.Status{Cache: record.CacheCold, Host: record.HostDropped}
+	for _, st := range []record.Status{worse(kept, dropped), worse(dropped, kept)} {
+		assert.Equal(t, record.HostKept, st.Host)
+		assert.Equal(t, []string{"kept"}, st.Doubts)
 	}
-	assert.Equal(t, &record.Latency{Min: 0, Mean: 50, P50: 50, P95: 95, P99: 99, Max: 100}, Summarize(ns))
-	assert.InDelta(t, 38.5, Summarize([]int64{10, 20, 30, 40}).P95, 1e-9, "type 7 interpolates at (n-1)*p")
 }

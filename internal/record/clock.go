@@ -4,11 +4,21 @@ import "math"
 
 // Clock is how far the guest's clock was from the host's, as the host read it
 // before the guest binary ran and again after it. The host writes the line
-// before anything the guest says, with no readings where there were none: the
-// first clock line of a text is the host's, and any other means nothing.
+// before anything the guest says, after the boot and machine lines, with no
+// readings where there were none. Any other clock line means nothing.
 type Clock struct {
 	Type     string         `json:"type"`
 	Readings []ClockReading `json:"readings,omitempty"`
+	// Stages are the steps of the guest's boot, in order, where the host saw
+	// them. They are in this line since it is the host's own and of the same
+	// guests: those with a kernel of their own.
+	Stages []BootStage `json:"stages,omitempty"`
+}
+
+// A BootStage is one step of a boot.
+type BootStage struct {
+	Name   string `json:"name"`
+	TookNS int64  `json:"took_ns"` // since the step before it, host's clock
 }
 
 // A ClockReading compares the two clocks once, as NTP does (RFC 5905, section

@@ -12,7 +12,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"reflect"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // Prefix starts every comment line of ours.
@@ -36,6 +38,7 @@ const (
 	TypeBoot     = "boot"
 	TypeMachine  = "machine"
 	TypeClock    = "clock"
+	TypeGuest    = "guest"
 	TypeRun      = "run"
 	TypeCategory = "category"
 	TypeStart    = "start"
@@ -44,10 +47,22 @@ const (
 	TypeEnd      = "end"
 )
 
-// Boot is written by the host before anything the guest says, when the text
-// is one boot of several: which side it belongs to and its place in the order
-// of all boots, so that the order can be proven later. A boot line after the
-// run line is the guest's and means nothing.
+// Guest is the last line of the host's head: every line after it is the
+// guest's word. The host writes it before the guest can print anything, so a
+// boot, machine or clock line that a guest prints, in whatever spelling, comes
+// after it and means nothing. Texts from before there was this line have none;
+// there the head is what Boot, Machine and Clock say.
+type Guest struct {
+	Type string `json:"type"`
+}
+
+// GuestLine is the guest line with its newline.
+const GuestLine = Prefix + `{"type":"` + TypeGuest + `"}` + "\n"
+
+// Boot is written by the host as the first line of a text that is one boot of
+// several: which side it belongs to and its place in the order of all boots, so
+// that the order can be proven later. A boot line anywhere else is the guest's
+// and means nothing.
 type Boot struct {
 	Type  string  `json:"type"`
 	Side  string  `json:"side,omitempty"`  // "base" or "cand"; "" when there is one side
@@ -55,11 +70,14 @@ type Boot struct {
 	Slot  int     `json:"slot"`            // place in the order of all boots, from 1
 	Seed  uint64  `json:"seed,omitempty"`  // of the order inside the pairs
 	Time  float64 `json:"time"`            // Unix seconds at the start, host's clock
+	// Machine is the name of the host, where the boots of a trial are on several.
+	// Boots are compared with others of their machine.
+	Machine string `json:"machine,omitempty"`
 }
 
 // Machine is how fit the host was to measure: one line from before the boot
-// and one from after it. The host writes both before anything the guest says;
-// a machine line after the run line is the guest's and means nothing.
+// and one from after it. The host writes both directly after the boot line; a
+// machine line anywhere else is the guest's and means nothing.
 type Machine struct {
 	Type     string   `json:"type"`
 	Time     float64  `json:"time"`                      // Unix seconds, host's clock
@@ -79,7 +97,11 @@ type Run struct {
 	Type           string            `json:"type"`
 	Schema         string            `json:"schema"`
 	Version        string            `json:"version"`
-	Time           float64           `json:"time"` // Unix seconds at the start
+	Commit         string            `json:"commit,omitempty"` // of the command that started the guest binary; "" when none did, or it does not know
+	Dirty          bool              `json:"dirty,omitempty"`  // its files differed from the commit
+	Date           string            `json:"date,omitempty"`   // of the commit, RFC 3339
+	Go             string            `json:"go,omitempty"`     // that built the guest binary: "go1.26.8"
+	Time           float64           `json:"time"`             // Unix seconds at the start
 	Seed           uint64            `json:"seed"`
 	Hostname       string            `json:"hostname"`
 	OS             string            `json:"os,omitempty"`
@@ -93,10 +115,14 @@ type Run struct {
 	Filesystems    map[string]string `json:"filesystems,omitempty"` // path -> type
 	Sandbox        string            `json:"sandbox,omitempty"`     // "local", "qemu", "command"; "" bare
 	Accel          string            `json:"accel,omitempty"`
-	Image          string            `json:"image,omitempty"`  // rootfs digest
-	Source         string            `json:"source,omitempty"` // set when the text was imported: the format it was made from
-	Rounds         int               `json:"rounds"`
-	Expected       []string          `json:"expected"` // op names that this run will attempt
+	Image          string            `json:"image,omitempty"` // rootfs digest
+	// LimitScale is by how much the limits of real time are longer than their
+	// defaults, because the processor is emulated; 0 means not at all.
+	LimitScale int               `json:"limit_scale,omitempty"`
+	Labels     map[string]string `json:"labels,omitempty"` // what was measured, as its owner names it: release, commit, ...
+	Source     string            `json:"source,omitempty"` // set when the text was imported: the format it was made from
+	Rounds     int               `json:"rounds"`
+	Expected   []string          `json:"expected"` // op names that this run will attempt
 }
 
 // Category is printed once per category, before its first operation: its
@@ -112,9 +138,11 @@ type Category struct {
 	FilesFound      int64    `json:"files_found,omitempty"`       // rootfs, files of at least 4 KiB
 	Unreadable      int64    `json:"unreadable,omitempty"`        // rootfs
 	RunsPerCommand  int      `json:"runs_per_command,omitempty"`  // startup
-	URL             string   `json:"url,omitempty"`               // http, throughput
+	URL             string   `json:"url,omitempty"`               // http, throughput, load
 	Requests        int      `json:"requests,omitempty"`          // http
 	Concurrency     int      `json:"concurrency,omitempty"`       // http
+	// Settings are those of a category that has no fields of its own above.
+	Settings map[string]string `json:"settings,omitempty"`
 }
 
 // Start is printed before an operation's first round, so that a reader of the
@@ -148,12 +176,30 @@ type Samples struct {
 	// Values are the times of the single operations in ns, in order, when
 	// there are at most MaxValues of them.
 	Values []int64 `json:"values_ns,omitempty"`
+	// Histogram has the times of all single operations or accesses where there
+	// are more than Values takes, WarmHistogram those of the turn of WarmNS; see
+	// HistogramOf.
+	Histogram     string `json:"histogram,omitempty"`
+	WarmHistogram string `json:"warm_histogram,omitempty"`
 	// Latency summarises all successful operations, in ns.
 	Latency *Latency `json:"latency_ns,omitempty"`
 	// Metrics are the values of the result line at full precision, by unit.
 	Metrics map[string]float64 `json:"metrics,omitempty"`
-	// Errors counts failures by reason.
-	Errors map[string]int64 `json:"errors,omitempty"`
+	// Errors counts failures by reason, Answers successes by what they said.
+	Errors  map[string]int64 `json:"errors,omitempty"`
+	Answers map[string]int64 `json:"answers,omitempty"`
+	// Concurrency is the number of connections of load, Rate the requests a
+	// second of its open loop; Late and Dropped ones did not start in time.
+	Concurrency int     `json:"concurrency,omitempty"`
+	Rate        float64 `json:"rate,omitempty"`
+	Late        int64   `json:"late,omitempty"`
+	Dropped     int64   `json:"dropped,omitempty"`
+	// CPUNS is the processor time that the client of load, of requests or of a
+	// download used.
+	CPUNS int64 `json:"cpu_ns,omitempty"`
+	// PerSecond are the bytes of each second of a download, from its start; the
+	// last second is a part of one.
+	PerSecond []int64 `json:"per_second,omitempty"`
 }
 
 // Latency is a summary in ns. Percentiles are type 7 of Hyndman and Fan:
@@ -211,6 +257,9 @@ type Status struct {
 	Doubts []string `json:"doubts,omitempty"`
 	// Command is set for startup commands that never ran.
 	Command []string `json:"command,omitempty"`
+	// RoundsByBoot is set by an import: how many of the rounds each boot has, of
+	// a document of several boots.
+	RoundsByBoot []int `json:"rounds_by_boot,omitempty"`
 }
 
 // End is the last line: without it the run is incomplete.
@@ -223,25 +272,54 @@ type End struct {
 }
 
 // Append appends v, one of the types above, as a comment line with its
-// newline. A line that would pass MaxLine is an error.
+// newline. A line that would pass MaxLine is an error. Characters that a
+// terminal would not show as such are written as \uXXXX: a text is looked at too.
 func Append(dst []byte, v any) ([]byte, error) {
-	start := len(dst)
-	line, err := appendJSON(append(dst, Prefix...), reflect.ValueOf(v))
-	if err != nil {
+	buf := bytes.NewBuffer(append(dst, Prefix...))
+	enc := json.NewEncoder(buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil { // ends the line
 		return dst, err
 	}
-	line = append(line, '\n')
-	if n := len(line) - start; n > MaxLine {
-		return dst, fmt.Errorf("comment line of %d bytes is longer than %d", n, MaxLine)
+	line := buf.Bytes()[len(dst):]
+	if bytes.ContainsFunc(line[:len(line)-1], unseen) {
+		line = escapeUnseen(line)
 	}
-	return line, nil
+	if len(line) > MaxLine {
+		return dst, fmt.Errorf("comment line of %d bytes is longer than %d", len(line), MaxLine)
+	}
+	return append(buf.Bytes()[:len(dst)], line...), nil
+}
+
+// unseen reports whether a terminal does not show a character as such: controls,
+// marks of direction, characters without width or of no script.
+func unseen(r rune) bool {
+	return r == utf8.RuneError || !unicode.IsPrint(r) || unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
+}
+
+// escapeUnseen spells such characters of a JSON line as JSON does (RFC 8259
+// section 7): they stand in its strings only.
+func escapeUnseen(line []byte) []byte {
+	var out []byte
+	for _, r := range string(line[:len(line)-1]) {
+		switch {
+		case !unseen(r):
+			out = utf8.AppendRune(out, r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
+		default:
+			out = fmt.Appendf(out, `\u%04x`, r)
+		}
+	}
+	return append(out, '\n')
 }
 
 // ErrNotRecord is returned by Parse for a line that is not one of ours.
 var ErrNotRecord = errors.New("not a #capsem line")
 
-// Parse decodes a comment line into *Boot, *Machine, *Clock, *Run, *Category,
-// *Start, *Samples, *Status or *End. A type of a later version gives (nil, nil): readers skip it.
+// Parse decodes a comment line into *Boot, *Machine, *Clock, *Guest, *Run,
+// *Category, *Start, *Samples, *Status or *End. A type of a later version gives (nil, nil): readers skip it.
 func Parse(line []byte) (any, error) {
 	body, ok := bytes.CutPrefix(line, []byte(Prefix))
 	if !ok {
@@ -259,6 +337,8 @@ func Parse(line []byte) (any, error) {
 		v = new(Machine)
 	case TypeClock:
 		v = new(Clock)
+	case TypeGuest:
+		v = new(Guest)
 	case TypeRun:
 		v = new(Run)
 	case TypeCategory:

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/capsem/capsem-bench/internal/catalogue"
+	"github.com/capsem/capsem-bench/internal/testbuild"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -22,6 +23,7 @@ const (
 // The package comment of the root has one line for every operation and every
 // unit of the catalogue, and no other.
 func TestDocIsTheCatalogue(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(root(t), "doc.go")
 	text, err := os.ReadFile(path)
 	require.NoError(t, err)
@@ -55,7 +57,7 @@ func comparedBy(op catalogue.Op) string {
 }
 
 func unitsTable() []string {
-	const format = "//\t%-9s %-7s %s"
+	const format = "//\t%-11s %-7s %s"
 	lines := []string{fmt.Sprintf(format, "unit", "better", "meaning")}
 	for _, u := range catalogue.Units() {
 		lines = append(lines, fmt.Sprintf(format, u.Name, u.Better, u.Doc))
@@ -74,15 +76,15 @@ func replaceTable(t *testing.T, text, head string, lines []string) string {
 	return text[:begin] + strings.Join(lines, "\n") + text[end:]
 }
 
-// The benchmarks of the binary are the categories of the catalogue, and
-// -test.list prints them and nothing else.
+// The benchmarks of the binary are the categories of the catalogue that a guest
+// measures, and -test.list prints them and nothing else.
 func TestBenchmarksAreTheCategories(t *testing.T) {
+	t.Parallel()
 	var want []string
-	for _, c := range catalogue.Categories() {
+	for _, c := range catalogue.GuestCategories() {
 		want = append(want, "Benchmark"+c.Benchmark())
 	}
-	binary := filepath.Join(t.TempDir(), "guest.test")
-	run(t, "go", "test", "-c", "-o", binary, module)
+	binary := testbuild.Guest(t)
 	assert.ElementsMatch(t, append(want, ""), strings.Split(run(t, binary, "-test.list=."), "\n"))
 	assert.Equal(t, "PASS\n", run(t, binary), "without -test.bench nothing of ours is printed")
 	assert.ElementsMatch(t, append(want, ""), strings.Split(run(t, binary, "-test.bench=.", "-test.list=."), "\n"))

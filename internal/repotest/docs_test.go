@@ -10,12 +10,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/capsem/capsem-bench/convert"
-	"github.com/capsem/capsem-bench/internal/record"
 	"github.com/capsem/capsem-bench/internal/shell"
+	"github.com/capsem/capsem-bench/internal/testbuild"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/perf/benchfmt"
 )
 
 func page(t *testing.T, path string) string {
@@ -38,46 +36,15 @@ func blocks(t *testing.T, path string) []string {
 	return out
 }
 
-// Every example of the format is read, by the converter without complaint and
-// by benchstat's reader without error.
-func TestFormatExamples(t *testing.T) {
-	for i, text := range blocks(t, "docs/format.md") {
-		rep, err := convert.Read(strings.NewReader(text), "docs/format.md")
-		require.NoError(t, err)
-		assert.Empty(t, rep.Warnings, "example %d", i+1)
-		assert.NotEmpty(t, rep.Ops, "example %d", i+1)
-		if strings.HasPrefix(text, "{") || strings.HasPrefix(text, "===") {
-			continue // benchfmt reads neither events nor names alone
-		}
-		r := benchfmt.NewReader(strings.NewReader(text), "docs/format.md")
-		for r.Scan() {
-			if bad, ok := r.Result().(*benchfmt.SyntaxError); ok {
-				assert.Fail(t, bad.Error())
-			}
-		}
-		require.NoError(t, r.Err())
-		for line := range strings.Lines(text) {
-			if body, ok := strings.CutPrefix(line, record.Prefix); ok {
-				v, err := record.Parse([]byte(line))
-				require.NoError(t, err, body)
-				assert.NotNil(t, v, "a type that the reader does not know: %s", body)
-			}
-		}
-	}
-	rep, err := convert.Read(strings.NewReader(blocks(t, "docs/format.md")[1]), "example")
-	require.NoError(t, err)
-	assert.Equal(t, record.OK, rep.Find("disk/seq_read").Status)
-	assert.Equal(t, record.Skipped, rep.Find("startup/codex").Status)
-	assert.Equal(t, record.Failed, rep.Find("http/get").Status)
-	assert.True(t, rep.Complete())
-}
+// installs matches a command that installs a release.
+var installs = regexp.MustCompile(`^(tar -xzf |\./|sudo dpkg --install )capsem-bench_|^go install github\.com/capsem/capsem-bench/cmd/\.\.\.@latest`)
 
 // Every command of the README exists: of capsem-bench the subcommand and its
 // flags, of the shell what it is called with. The tests themselves are the
 // proof of "go test ./...", and those of the command of "run".
 func TestReadmeCommands(t *testing.T) {
-	binary := filepath.Join(t.TempDir(), "capsem-bench")
-	run(t, "go", "build", "-o", binary, module+"/cmd/capsem-bench")
+	t.Parallel()
+	binary := testbuild.Command(t)
 	seen := 0
 	for _, block := range blocks(t, "README.md") {
 		for line := range strings.Lines(block) {
@@ -111,11 +78,13 @@ func TestReadmeCommands(t *testing.T) {
 					}
 				}
 			case strings.HasPrefix(line, "go test ./..."):
-			case strings.HasPrefix(line, "CGO_ENABLED=0 go test -c -o capsem-bench.test ."):
-			case strings.HasPrefix(line, "./capsem-bench.test "): // internal/guesttest runs it
+			case strings.HasPrefix(line, "CGO_ENABLED=0 go test -c "):
+			case strings.HasPrefix(line, "./capsem-bench.test "): // tools/guesttest runs it
 			case strings.HasPrefix(line, "go tool benchstat "): // so it does this
 			case strings.HasPrefix(line, `ssh -F "$(go run ./cmd/capsem-bench vm ssh-config `): // and the tests of the command this
 			case strings.HasPrefix(line, `ssh -o ProxyCommand="go run ./cmd/capsem-bench vm proxy `): // and this
+			case installs.MatchString(line): // .ci/release-try runs them
+			case strings.Join(words, " ") == "capsem-bench run":
 			default:
 				assert.Fail(t, "a command that no test knows", line)
 			}
@@ -125,9 +94,29 @@ func TestReadmeCommands(t *testing.T) {
 	assert.Greater(t, seen, 8)
 }
 
+var released = regexp.MustCompile(`(?m)^## \[?([0-9]+\.[0-9]+\.[0-9]+)`)
+
+// The pages that say how to install name no release that the changelog does not
+// have, and say so as long as there is none.
+func TestReleasesThatThereAre(t *testing.T) {
+	t.Parallel()
+	var versions []string
+	for _, m := range released.FindAllStringSubmatch(page(t, "CHANGELOG.md"), -1) {
+		versions = append(versions, m[1])
+	}
+	for path, none := range map[string]string{"README.md": "No release is published yet", "docs/install.md": "None is\npublished yet"} {
+		text := page(t, path)
+		assert.Equal(t, len(versions) == 0, strings.Contains(text, none), "%s: %q", path, none)
+		for _, m := range regexp.MustCompile(`capsem-bench[_:-]([0-9]+\.[0-9]+\.[0-9]+)|[@/]v([0-9]+\.[0-9]+\.[0-9]+)`).FindAllStringSubmatch(text, -1) {
+			assert.Contains(t, versions, m[1]+m[2], path)
+		}
+	}
+}
+
 // The README's map and links name what is there, and the map every directory
 // of the root.
 func TestReadmeMap(t *testing.T) {
+	t.Parallel()
 	text := page(t, "README.md")
 	_, after, ok := strings.Cut(text, "## Map\n")
 	require.True(t, ok)
@@ -143,15 +132,45 @@ func TestReadmeMap(t *testing.T) {
 			assert.NotEmpty(t, matches, name)
 		}
 	}
-	assert.LessOrEqual(t, lines, 10, "the map has ten lines")
+	assert.LessOrEqual(t, lines, 12, "the map has a dozen lines at most")
 	for _, path := range tracked(t) {
 		if dir, _, ok := strings.Cut(path, "/"); ok && !strings.HasPrefix(dir, ".") {
 			assert.Contains(t, after, dir+"/", "the map lacks a directory")
 		}
 	}
-	for _, doc := range []string{"README.md", "docs/format.md", "docs/decisions.md"} {
-		for _, m := range regexp.MustCompile(`\]\(([^)#:]+)\)`).FindAllStringSubmatch(page(t, doc), -1) {
-			assert.FileExists(t, filepath.Join(root(t), filepath.Dir(doc), m[1]))
+}
+
+var (
+	link    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	heading = regexp.MustCompile(`(?m)^#+ (.+)$`)
+	unsaid  = regexp.MustCompile("[^a-z0-9 _-]")
+)
+
+// Every link of every page that leads into the repository leads to a file, and
+// to a heading where it names one, by GitHub's rule for their names.
+func TestLinks(t *testing.T) {
+	t.Parallel()
+	for _, doc := range tracked(t) {
+		if !strings.HasSuffix(doc, ".md") || strings.Contains(doc, "testdata/") {
+			continue
+		}
+		for _, m := range link.FindAllStringSubmatch(page(t, doc), -1) {
+			if strings.Contains(m[1], "://") || strings.HasPrefix(m[1], "mailto:") {
+				continue
+			}
+			path, anchor, _ := strings.Cut(m[1], "#")
+			to := filepath.Join(filepath.Dir(doc), path)
+			if path == "" {
+				to = doc
+			}
+			if _, err := os.Stat(filepath.Join(root(t), to)); !assert.NoError(t, err, "%s: %s", doc, m[1]) || anchor == "" {
+				continue
+			}
+			var anchors []string
+			for _, h := range heading.FindAllStringSubmatch(page(t, to), -1) {
+				anchors = append(anchors, strings.ReplaceAll(unsaid.ReplaceAllString(strings.ToLower(h[1]), ""), " ", "-"))
+			}
+			assert.Contains(t, anchors, anchor, "%s: %s", doc, m[1])
 		}
 	}
 }
@@ -159,6 +178,7 @@ func TestReadmeMap(t *testing.T) {
 // just lists at most a dozen recipes; what else CI needs begins with _ or is
 // marked private.
 func TestPublicRecipes(t *testing.T) {
+	t.Parallel()
 	recipe := regexp.MustCompile(`^([a-z][a-z0-9-]*)[^:=]*:([^=]|$)`)
 	public, previous := []string{}, ""
 	for line := range strings.Lines(page(t, "justfile")) {

@@ -6,10 +6,13 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -19,10 +22,13 @@ const module = "github.com/capsem/capsem-bench"
 
 var update = flag.Bool("update", false, "rewrite the catalogue in doc.go")
 
-// root is the repository's directory, from that of this package.
+// top is the repository's directory, from that of this package.
+const top = "../.."
+
+// root is top as an absolute path.
 func root(t *testing.T) string {
 	t.Helper()
-	dir, err := filepath.Abs(filepath.Join("..", ".."))
+	dir, err := filepath.Abs(top)
 	require.NoError(t, err)
 	return dir
 }
@@ -51,60 +57,66 @@ func (f file) imports() []string {
 	return out
 }
 
-// goFiles parses every Go file of the repository.
+// goFiles returns every Go file of the repository, parsed once for all tests.
 func goFiles(t *testing.T) []file {
 	t.Helper()
-	var files []file
-	fset := token.NewFileSet()
-	for _, path := range tracked(t) {
-		if filepath.Ext(path) != ".go" || strings.Contains(path, "testdata/") {
-			continue
-		}
-		syntax, err := parser.ParseFile(fset, filepath.Join(root(t), path), nil, parser.ParseComments)
-		require.NoError(t, err)
-		files = append(files, file{path, syntax})
-	}
+	files, err := parsed()
+	require.NoError(t, err)
 	require.NotEmpty(t, files)
 	return files
 }
 
+var parsed = sync.OnceValues(func() (files []file, err error) {
+	fset := token.NewFileSet()
+	paths, err := listed()
+	for _, path := range paths {
+		if filepath.Ext(path) != ".go" || strings.Contains(path, "testdata/") {
+			continue
+		}
+		syntax, err := parser.ParseFile(fset, filepath.Join(top, path), nil, parser.ParseComments)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, file{path, syntax})
+	}
+	return files, err
+})
+
 // tracked returns the files that belong to the repository, by their paths
-// from the root. Without git, as in an unpacked archive, it is all files.
+// from the root.
 func tracked(t *testing.T) []string {
 	t.Helper()
+	paths, err := listed()
+	require.NoError(t, err)
+	return paths
+}
+
+// listed is what git tracks and is there. Without git, as in an unpacked
+// archive, it is all files.
+var listed = sync.OnceValues(func() (paths []string, err error) {
 	cmd := exec.Command("git", "ls-files", "-z", "--cached")
-	cmd.Dir = root(t)
+	cmd.Dir = top
 	if out, err := cmd.Output(); err == nil && len(out) > 0 {
-		return existing(t, strings.Split(strings.TrimRight(string(out), "\x00"), "\x00"))
+		paths = strings.Split(strings.TrimRight(string(out), "\x00"), "\x00")
+		return slices.DeleteFunc(paths, func(path string) bool {
+			_, err := os.Lstat(filepath.Join(top, path))
+			return err != nil
+		}), nil
 	}
-	var paths []string
-	require.NoError(t, filepath.WalkDir(root(t), func(path string, d fs.DirEntry, err error) error {
+	err = filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		rel, err := filepath.Rel(root(t), path)
-		if err != nil {
-			return err
-		}
+		rel, err := filepath.Rel(top, path)
 		switch {
+		case err != nil:
+			return err
 		case d.IsDir() && (d.Name() == ".git" || d.Name() == "node_modules" || rel == "results"):
 			return fs.SkipDir
 		case d.Type().IsRegular():
 			paths = append(paths, filepath.ToSlash(rel))
 		}
 		return nil
-	}))
-	return paths
-}
-
-// existing drops files that are tracked and deleted.
-func existing(t *testing.T, paths []string) []string {
-	t.Helper()
-	var out []string
-	for _, path := range paths {
-		if matches, err := filepath.Glob(filepath.Join(root(t), path)); err == nil && len(matches) > 0 {
-			out = append(out, path)
-		}
-	}
-	return out
-}
+	})
+	return paths, err
+})

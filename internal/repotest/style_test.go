@@ -14,6 +14,7 @@ import (
 )
 
 func TestEveryPackageHasOneDoc(t *testing.T) {
+	t.Parallel()
 	docs := make(map[string][]string)
 	for _, f := range goFiles(t) {
 		if docs[f.dir()] == nil {
@@ -39,6 +40,7 @@ func opening(f file) string {
 }
 
 func TestNoInit(t *testing.T) {
+	t.Parallel()
 	for _, f := range goFiles(t) {
 		for _, d := range f.Decls {
 			fn, ok := d.(*ast.FuncDecl)
@@ -51,6 +53,7 @@ func TestNoInit(t *testing.T) {
 var personal = regexp.MustCompile(`/(home|Users)/[A-Za-z0-9._-]+/|/var/folders/[a-z]|/tmp/(tmp\.|go-build)[A-Za-z0-9]`)
 
 func TestNoPathsOfOneMachine(t *testing.T) {
+	t.Parallel()
 	here := root(t)
 	for _, path := range tracked(t) {
 		text, err := os.ReadFile(filepath.Join(here, path))
@@ -68,6 +71,7 @@ func TestNoPathsOfOneMachine(t *testing.T) {
 const longest = 450
 
 func TestFilesAreShort(t *testing.T) {
+	t.Parallel()
 	for _, path := range tracked(t) {
 		if filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
 			continue
@@ -83,6 +87,7 @@ func TestFilesAreShort(t *testing.T) {
 var unfinished = regexp.MustCompile(`\b(TO` + `DO|FIX` + `ME|X` + `XX|HA` + `CK)\b`)
 
 func TestNothingIsLeftForLater(t *testing.T) {
+	t.Parallel()
 	for _, path := range tracked(t) {
 		if strings.HasSuffix(path, ".sum") || strings.Contains(path, "testdata/") || path == "LICENSE" {
 			continue

@@ -3,14 +3,19 @@
 //
 // A process that is killed cannot remove its directory, so the next one does.
 // It must not remove what is in use, nor what only looks like one of ours. So
-// the owner holds a lock (flock(2)) on a file in the directory, which ends
-// with the owner however that ends, and a sweep takes only a directory of this
-// user that has such a file and whose lock is free. The name alone says
-// nothing: what has no lock file stays.
+// the owner holds a lock (flock(2)) on a file in the directory, which ends with
+// the owner however that ends, and a sweep takes only a directory of this user
+// that has such a file and whose lock is free. The name alone proves nothing: a
+// directory without a lock file stays.
+//
+// The directory that is checked and the one that is removed are the same open
+// directory. A name is never looked up twice, because in a directory that
+// others may write to it could name something else the second time. Removing
+// needs three descriptors however deep a tree is, because a guest decides how
+// deep it is.
 package scratch
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -28,6 +33,7 @@ const lockName = ".capsem-bench-lock"
 // A Dir is one directory of this process. Close removes it.
 type Dir struct {
 	path   string
+	dir    *os.File
 	lock   *os.File
 	closed sync.Once
 	err    error
@@ -53,28 +59,37 @@ func Make(path string) (*Dir, error) {
 
 // own locks a new directory, or removes it.
 func own(path string) (d *Dir, err error) {
+	d = new(Dir)
 	defer func() {
 		if err != nil {
-			_ = os.RemoveAll(path)
-			err = fmt.Errorf("locking %s: %w", path, err)
+			_ = os.Remove(filepath.Join(path, lockName+".new"))
+			_ = os.Remove(path)
+			d.release()
+			d, err = nil, fmt.Errorf("locking %s: %w", path, err)
 		}
 	}()
-	if path, err = filepath.Abs(path); err != nil {
-		return nil, err
+	if d.path, err = filepath.Abs(path); err != nil {
+		return d, err
 	}
-	name := filepath.Join(path, lockName)
-	f, err := os.OpenFile(name+".new", os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
+	if d.dir, err = openDir(unix.AT_FDCWD, d.path); err != nil {
+		return d, err
 	}
-	if err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err == nil {
-		err = os.Rename(f.Name(), name)
+	name := filepath.Join(d.path, lockName)
+	if d.lock, err = os.OpenFile(name+".new", os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600); err != nil {
+		return d, err
 	}
-	if err != nil {
-		_ = f.Close()
-		return nil, err
+	if err = unix.Flock(int(d.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return d, err
 	}
-	return &Dir{path: path, lock: f}, nil
+	return d, os.Rename(d.lock.Name(), name)
+}
+
+func (d *Dir) release() {
+	for _, f := range []*os.File{d.dir, d.lock} {
+		if f != nil {
+			_ = f.Close()
+		}
+	}
 }
 
 // Path is absolute.
@@ -83,8 +98,8 @@ func (d *Dir) Path() string { return d.path }
 // Close removes the directory with all in it.
 func (d *Dir) Close() error {
 	d.closed.Do(func() {
-		d.err = remove(d.path)
-		_ = d.lock.Close() // not before: a sweep would take it
+		d.err = remove(d.dir, unix.AT_FDCWD, d.path)
+		d.release() // not before: a sweep would take it
 	})
 	return d.err
 }
@@ -93,7 +108,7 @@ func (d *Dir) Close() error {
 // so long that no socket fits below it: a socket's path has 103 bytes at most
 // (unix(7); macOS).
 func Temp() string {
-	if dir, err := filepath.Abs(os.TempDir()); err == nil && len(dir) <= 60 {
+	if dir, err := filepath.Abs(os.TempDir()); err == nil && len(dir) <= 58 {
 		return dir
 	}
 	return "/tmp"
@@ -103,48 +118,38 @@ func Temp() string {
 // and that were left behind by processes that were killed. What cannot be
 // removed is left: nothing has to fail for what an earlier process left.
 func Sweep(parent, prefix string) {
-	entries, _ := os.ReadDir(parent) // what could be read
-	for _, e := range entries {
-		if e.IsDir() && strings.HasPrefix(e.Name(), prefix) {
-			sweep(filepath.Join(parent, e.Name()))
-		}
-	}
-}
-
-func sweep(path string) {
-	var dir unix.Stat_t
-	if unix.Lstat(path, &dir) != nil || dir.Mode&unix.S_IFMT != unix.S_IFDIR || int(dir.Uid) != os.Geteuid() {
-		return
-	}
-	name := filepath.Join(path, lockName)
-	fd, err := unix.Open(name, unix.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	dir, err := os.Open(parent)
 	if err != nil {
 		return
 	}
-	defer unix.Close(fd)
-	// Another sweep may have come first; then the file is no longer there.
-	var held, there unix.Stat_t
-	if unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) != nil || unix.Fstat(fd, &held) != nil ||
-		unix.Lstat(name, &there) != nil || held.Ino != there.Ino || held.Dev != there.Dev {
-		return
-	}
-	_ = remove(path)
-}
-
-// remove removes a directory, its lock file last.
-func remove(path string) error {
-	entries, err := os.ReadDir(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	errs := []error{err}
+	defer dir.Close()
+	entries, _ := dir.ReadDir(-1) // what could be read
 	for _, e := range entries {
-		if e.Name() != lockName {
-			errs = append(errs, os.RemoveAll(filepath.Join(path, e.Name())))
+		if e.IsDir() && strings.HasPrefix(e.Name(), prefix) {
+			sweep(dir, e.Name())
 		}
 	}
-	if err := errors.Join(errs...); err != nil {
-		return err
+}
+
+func sweep(parent *os.File, name string) {
+	dir, err := openDir(int(parent.Fd()), name)
+	if err != nil {
+		return
 	}
-	return os.RemoveAll(path)
+	defer dir.Close()
+	var owner, held, there unix.Stat_t
+	if unix.Fstat(int(dir.Fd()), &owner) != nil || int(owner.Uid) != os.Geteuid() {
+		return
+	}
+	lock, err := unix.Openat(int(dir.Fd()), lockName, unix.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	defer unix.Close(lock)
+	// Another sweep may have come first; then the file is no longer there.
+	if unix.Flock(lock, unix.LOCK_EX|unix.LOCK_NB) != nil || unix.Fstat(lock, &held) != nil ||
+		unix.Fstatat(int(dir.Fd()), lockName, &there, unix.AT_SYMLINK_NOFOLLOW) != nil || held.Ino != there.Ino || held.Dev != there.Dev {
+		return
+	}
+	_ = remove(dir, int(parent.Fd()), name)
 }

@@ -129,10 +129,9 @@ func (p *process) run(ch gossh.Channel) result {
 	return r
 }
 
-// drain sends what the process prints. A client may take its time with it. Once
-// the process has ended, silence is not waited for: first what is left of its
-// session is killed, and if something outside of it still holds the pipe, the
-// pipe is given up.
+// drain sends what the process prints, however slowly the client reads. When the
+// process has ended and nothing comes for outputGrace, the rest of its session is
+// killed. If a process outside of it still holds the pipe, the pipe is closed.
 func (p *process) drain(dst io.Writer, src *os.File, ended <-chan struct{}) {
 	buf := make([]byte, 32<<10)
 	late, killed := 0, false

@@ -1,5 +1,5 @@
-// Package sshd is the SSH server of a guest: the way in for vm exec, vm shell
-// and vm cp, and for plain ssh, sftp and scp. It speaks the connection
+// Package sshd is the SSH server of a guest. vm exec, vm shell and vm cp connect
+// to it, and so do plain ssh, sftp and scp. It implements the connection
 // protocol of RFC 4254 as far as sessions go: exec, shell, the sftp subsystem,
 // terminals and their size, environment, signals, exit status and exit signal.
 // Nothing is forwarded.
@@ -9,8 +9,8 @@
 // that the server runs as, which in a guest is root.
 //
 // A session is a session of the kernel too (setsid): when its command has
-// ended, or the client is gone, what is left of it is killed. Whoever wants a
-// process to outlive its session starts it with setsid(1). The client's
+// ended, or the client is gone, its remaining processes are killed. A process that
+// is to outlive its session is started with setsid(1). The client's
 // terminal modes (stty) are not taken over; a terminal starts as the kernel
 // makes it, with UTF-8 input.
 package sshd
@@ -202,8 +202,8 @@ type limitListener struct {
 	open map[*limitedConn]bool
 }
 
-// Accept closes connections beyond the limit: to leave them waiting would let
-// stalled strangers keep the owner out without a word.
+// Accept closes connections beyond the limit: if they waited, stalled connections
+// of others would block the owner without an error.
 func (l *limitListener) Accept() (net.Conn, error) {
 	for {
 		c, err := l.Listener.Accept()

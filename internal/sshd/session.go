@@ -123,9 +123,9 @@ func (s *session) request(req *gossh.Request) (then func(), err error) {
 	return nil, fmt.Errorf("no %s here", clean(req.Type))
 }
 
-// start begins what the session is for. A program that cannot be started is
-// told like one that failed, with the shell's status for it, because a mere
-// refusal has no room for the reason.
+// start starts the command or the subsystem. A program that cannot be started is
+// reported as one that failed, with the shell's status for it, because a refused
+// request carries no reason.
 func (s *session) start(req *gossh.Request) (then func(), err error) {
 	var r struct{ Value string }
 	if req.Type != "shell" {

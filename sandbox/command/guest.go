@@ -1,16 +1,20 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/capsem/capsem-bench/internal/catalogue"
 	"github.com/capsem/capsem-bench/internal/shell"
 	"github.com/capsem/capsem-bench/sandbox"
 )
@@ -34,11 +38,14 @@ type Config struct {
 	Tools  bool     // copy capsem-guest too, as snapshots in PATH
 	Env    []string // of the guest binary, beside the CAPSEM_BENCH_ variables of ours
 	Notify func(what string)
+	Grace  time.Duration // of the guest binary between an interrupt and its kill; 0 is 10 s
+	Hooks
+	Marks
 }
 
 // Check reports whether the templates can be used; the error is an ErrTemplate.
 func (c Config) Check() error {
-	_, err := parse(c.Exec, c.Copy)
+	_, err := c.parse()
 	if err == nil && c.Dir != "" && !path.IsAbs(c.Dir) {
 		return fmt.Errorf("%w --guest-dir: %q is not an absolute path", ErrTemplate, c.Dir)
 	}
@@ -52,11 +59,38 @@ type Guest struct {
 	name string // of the private directory, without its parent
 	dir  string // the private directory, once it is there
 	arch string // GOARCH
+
+	created bool // --create ran: --delete has to
+	broken  bool // --create did not succeed
+	reached bool // something may be in the guest
 }
 
 // Open tries the templates and copies the benchmarks into the guest. After a
 // failure nothing of ours is left there, as far as it can be reached.
 func Open(ctx context.Context, cfg Config) (_ *Guest, err error) {
+	g, err := newGuest(cfg)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		switch {
+		case err == nil:
+		case g.dir != "" || g.created:
+			err = errors.Join(err, g.Close())
+		case g.reached && !errors.Is(err, errNoProgram):
+			_ = g.Close() // the directory may be there; the first error says what is wrong
+		}
+	}()
+	if err = g.create(ctx); err != nil {
+		return nil, err
+	}
+	if err = g.ready(ctx); err != nil {
+		return nil, err
+	}
+	return g, g.equip(ctx)
+}
+
+func newGuest(cfg Config) (*Guest, error) {
 	if err := cfg.Check(); err != nil {
 		return nil, err
 	}
@@ -64,31 +98,33 @@ func Open(ctx context.Context, cfg Config) (_ *Guest, err error) {
 		cfg.Notify = func(string) {}
 	}
 	g := &Guest{cfg: cfg, name: "capsem-bench-" + strings.ToLower(rand.Text()[:12])}
-	g.t, err = parse(cfg.Exec, cfg.Copy)
-	if err != nil {
+	var err error
+	if g.t, err = cfg.parse(); err != nil {
 		return nil, err
 	}
-	defer func() {
-		switch {
-		case err == nil:
-		case g.dir != "":
-			err = errors.Join(err, g.Close())
-		case !errors.Is(err, errNoProgram):
-			_ = g.Close() // the directory may be there; the first error says what is wrong
-		}
-	}()
-	cfg.Notify("reaching the guest")
-	if err = g.prepare(ctx); err != nil {
-		return nil, err
+	if cfg.Name == "" {
+		g.t.marks.Name = "bench-" + strings.ToLower(rand.Text()[:8])
 	}
-	if err = g.install(ctx, cfg.Binary, sandbox.GuestBinary(), binaryName); err != nil {
-		return nil, err
+	return g, nil
+}
+
+// equip copies the benchmarks into the guest.
+func (g *Guest) equip(ctx context.Context) error {
+	g.reached = true
+	g.cfg.Notify("reaching the guest")
+	err := g.prepare(ctx)
+	if err == nil {
+		err = g.install(ctx, g.cfg.Binary, sandbox.GuestBinary(), binaryName)
 	}
-	if cfg.Tools {
+	if err == nil && g.cfg.Tools {
 		err = g.install(ctx, "", sandbox.GuestTools(), toolsName)
 	}
-	return g, err
+	return err
 }
+
+// Decides returns the settings that the sandbox decides itself, or that mean
+// nothing in it: its services are not ours.
+func Decides() []string { return []string{catalogue.EnvSandbox, catalogue.EnvDelay} }
 
 // The names in the private directory.
 const (
@@ -129,28 +165,28 @@ func (g *Guest) script(ctx context.Context, text string, args ...string) (string
 // Run runs the guest binary and hands on what it prints as it comes. When ctx
 // ends it gets an interrupt, so that it can clean up and say what it has.
 func (g *Guest) Run(ctx context.Context, args []string, stdout, stderr io.Writer) (status int, err error) {
-	env := append([]string{"CAPSEM_BENCH_SANDBOX=command"}, environment(g.cfg.Env)...)
+	env := append(sandbox.Handed(slices.Concat(os.Environ(), g.cfg.Env), Decides()...), catalogue.EnvSandbox+"=command")
 	argv := append([]string{"sh", "-c", runScript, "capsem-bench", g.dir}, env...)
 	argv = append(append(argv, path.Join(g.dir, binaryName)), args...)
 
 	work, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stop(nil)
-	heard := newHeard(stdout, silence)
-	defer heard.stop()
+	output := newWatchdogWriter(stdout, silence)
+	defer output.stop()
 	var asked, forced bool
 	interrupted := make(chan struct{})
 	go func() {
 		defer close(interrupted)
 		select {
 		case <-ctx.Done():
-		case <-heard.quiet:
+		case <-output.quiet:
 			asked = true
 		case <-work.Done():
 			return
 		}
 		forced = g.interrupt(work, stop)
 	}()
-	status, err = hostCommand{argv: g.t.runArgs(shell.Join(argv...)), stdout: heard, stderr: stderr}.run(work)
+	status, err = hostCommand{argv: g.t.runArgs(shell.Join(argv...)), stdout: output, stderr: stderr}.run(work)
 	stop(nil)
 	<-interrupted
 	switch {
@@ -187,7 +223,7 @@ const guestGrace = 10 * time.Second
 // made to end: a killed one may look to the template's program as if it had
 // ended with a status of its own.
 func (g *Guest) interrupt(work context.Context, stop context.CancelCauseFunc) (forced bool) {
-	ctx, cancel := context.WithTimeout(work, guestGrace)
+	ctx, cancel := context.WithTimeout(work, cmp.Or(g.cfg.Grace, guestGrace))
 	defer cancel()
 	if _, err := g.script(ctx, signalScript, g.dir, "INT"); err == nil {
 		<-ctx.Done() // the program has ended, or time is up
@@ -206,8 +242,12 @@ func (g *Guest) interrupt(work context.Context, stop context.CancelCauseFunc) (f
 	return true
 }
 
-// Close removes what was copied into the guest and ends what still runs there.
+// Close deletes a guest that was made for this boot. In another it removes
+// what was copied into it and ends what still runs there.
 func (g *Guest) Close() error {
+	if g.created {
+		return g.remove()
+	}
 	g.cfg.Notify("removing the benchmarks from the guest")
 	bases, limit := g.bases(), unknownTimeout
 	if g.dir != "" {
@@ -239,25 +279,26 @@ for d do
 done
 exit $left`
 
-// heardWriter passes on and notices when nothing comes.
-type heardWriter struct {
+// A watchdogWriter passes on what is written, and closes quiet when nothing has
+// been written for limit.
+type watchdogWriter struct {
 	w     io.Writer
 	limit time.Duration
 	timer *time.Timer
 	quiet chan struct{}
 }
 
-func newHeard(w io.Writer, limit time.Duration) *heardWriter {
-	h := &heardWriter{w: w, limit: limit, quiet: make(chan struct{})}
-	h.timer = time.AfterFunc(limit, func() { close(h.quiet) })
-	return h
+func newWatchdogWriter(w io.Writer, limit time.Duration) *watchdogWriter {
+	d := &watchdogWriter{w: w, limit: limit, quiet: make(chan struct{})}
+	d.timer = time.AfterFunc(limit, func() { close(d.quiet) })
+	return d
 }
 
-func (h *heardWriter) Write(p []byte) (int, error) {
-	if h.timer.Stop() { // not a timer that has run: it would close twice
-		h.timer.Reset(h.limit)
+func (d *watchdogWriter) Write(p []byte) (int, error) {
+	if d.timer.Stop() { // not a timer that has run: it would close twice
+		d.timer.Reset(d.limit)
 	}
-	return h.w.Write(p)
+	return d.w.Write(p)
 }
 
-func (h *heardWriter) stop() { h.timer.Stop() }
+func (d *watchdogWriter) stop() { d.timer.Stop() }

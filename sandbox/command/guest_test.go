@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/capsem/capsem-bench/internal/shell"
+	"github.com/capsem/capsem-bench/internal/testbuild"
 	"github.com/capsem/capsem-bench/sandbox/command"
 )
 
@@ -86,6 +87,35 @@ func TestRun(t *testing.T) {
 			assert.Empty(t, home)
 		})
 	}
+}
+
+// What a wrapper of the template prints before and after the command's output
+// changes nothing: footers, escapes, prompts, with and without newlines.
+func TestWrapperPrintsAround(t *testing.T) {
+	self, err := os.Executable()
+	require.NoError(t, err)
+	for _, around := range []string{
+		`echo hello; eval "$1"; s=$?; echo connection closed; exit $s`,
+		`printf '\033[0m'; eval "$1"; s=$?; printf '\033[0m'; exit $s`,
+		`printf '$ '; eval "$1"; s=$?; printf '$ '; exit $s`,
+		`eval "$1"; s=$?; echo 12345; exit $s`,
+		`echo capsem-bench; eval "$1"; s=$?; printf 'x\ny\nz\n'; exit $s`,
+	} {
+		g, err := command.Open(t.Context(), command.Config{Exec: shell.Join("sh", "-c", around, "wrap") + " {}", Binary: self})
+		if assert.NoError(t, err, around) {
+			assert.NoError(t, g.Close())
+		}
+	}
+}
+
+// The guest's own reason is what is told, such as a full disk.
+func TestFullDiskIsTheReason(t *testing.T) {
+	self, err := os.Executable()
+	require.NoError(t, err)
+	// A file size limit stands for a disk without room.
+	_, err = command.Open(t.Context(), command.Config{Exec: `sh -c 'ulimit -f 100; trap "" XFSZ; eval "$1"' limited {}`, Binary: self})
+	require.ErrorContains(t, err, "File too large")
+	assert.NotContains(t, err.Error(), "--copy")
 }
 
 func parseSeen(t *testing.T, out string) seen {
@@ -197,6 +227,7 @@ func TestDeaf(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			cfg.Grace = 500 * time.Millisecond
 			g, err := command.Open(t.Context(), cfg)
 			require.NoError(t, err)
 			dir := filepath.Dir(exeOf(t, g))
@@ -219,11 +250,7 @@ func TestOpenFails(t *testing.T) {
 	require.NoError(t, err)
 	text := filepath.Join(t.TempDir(), "text")
 	require.NoError(t, os.WriteFile(text, []byte("#!/bin/sh\n"), 0o755))
-	other := filepath.Join(t.TempDir(), "arm64")
-	cmd := exec.Command("go", "build", "-o", other, "../../internal/gatecheck")
-	cmd.Env = append(os.Environ(), "GOARCH=arm64", "CGO_ENABLED=0")
-	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, string(out))
+	other := testbuild.Build(t, "foreign", []string{"GOARCH=arm64"}, "build", "./testdata/foreign")
 	if strings.Contains(machine(t), "aarch64") {
 		other = text
 	}
@@ -265,14 +292,17 @@ func TestOpenFails(t *testing.T) {
 		if tt.binary == "" {
 			tt.binary = self
 		}
-		before := left(t)
+		dir := t.TempDir()
+		if tt.dir == "" {
+			tt.dir = dir
+		}
 		g, err := command.Open(t.Context(), command.Config{Exec: tt.exec, Copy: tt.copy, Binary: tt.binary, Dir: tt.dir})
 		if !assert.ErrorContains(t, err, tt.want, tt.exec+" "+tt.copy) && err == nil {
 			_ = g.Close()
 		}
 		isUsage := strings.Contains(err.Error(), "template --")
 		assert.Equal(t, isUsage, errors.Is(err, command.ErrTemplate))
-		assert.Equal(t, before, left(t), tt.exec+" "+tt.copy)
+		assert.Empty(t, left(t, dir), tt.exec+" "+tt.copy)
 	}
 }
 
@@ -283,11 +313,14 @@ func machine(t *testing.T) string {
 	return string(out)
 }
 
-// left lists what guests of this test may have left behind.
-func left(t *testing.T) []string {
+// left lists what a guest left in the directory that it was given.
+func left(t *testing.T, dir string) (names []string) {
 	t.Helper()
-	names, err := filepath.Glob("/tmp/capsem-bench-????????????")
+	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
 	return names
 }
 
@@ -299,12 +332,12 @@ func TestInterruptedOpen(t *testing.T) {
 		{Exec: "sh -c 'sleep 100; {}'", Binary: self},
 		{Exec: "sh -c {}", Copy: "sh -c 'sleep 100' {src} {dst}", Binary: self},
 	} {
-		before := left(t)
+		cfg.Dir = t.TempDir()
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		_, err := command.Open(ctx, cfg)
 		cancel()
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
-		assert.Equal(t, before, left(t))
+		assert.Empty(t, left(t, cfg.Dir))
 	}
 }
 

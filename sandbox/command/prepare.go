@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/capsem/capsem-bench/internal/scratch"
 	"github.com/capsem/capsem-bench/internal/shell"
 )
 
@@ -46,7 +47,8 @@ while [ "$n" -gt 0 ]; do
 done
 printf '` + beginMark + `\n'
 printf '<%s>\n' "$@"
-printf '` + endMark + `\n'
+printf '` + endMark + `\n` + beginMark + `\n'
+trap 'printf "` + endMark + `\n"' EXIT
 uname -s
 uname -m
 umask 077
@@ -64,7 +66,8 @@ for d in ${dirs#:}; do
 done
 exit 0`
 
-// The marks around the trial, for a guest may print a greeting first.
+// The marks around what is ours, on lines of their own: a guest may print a
+// greeting before it, a footer after it, and escapes next to either.
 const (
 	beginMark = "capsem-bench-begin"
 	endMark   = "capsem-bench-end"
@@ -86,6 +89,7 @@ func (g *Guest) prepare(ctx context.Context) error {
 	if want := "<" + strings.Join(trial(), ">\n<") + ">\n"; got != want {
 		return errors.New("the command does not arrive in the guest as it was sent: " + oneShell)
 	}
+	rest, _ = framed(rest)
 	lines := strings.Split(strings.TrimSuffix(rest, "\n"), "\n")
 	if len(lines) < 2 {
 		return errors.New("the guest does not say what it is: uname failed")
@@ -143,13 +147,23 @@ func plainPath(name string) bool {
 	}) < 0
 }
 
+// framed is what stands between the marks.
+func framed(out string) (text string, ok bool) {
+	_, after, begun := strings.Cut(out, beginMark+"\n")
+	text, _, ended := strings.Cut(after, endMark+"\n")
+	return text, begun && ended
+}
+
+// sizeScript prints the size of $1 between the marks.
+const sizeScript = `printf '` + beginMark + `\n%s\n` + endMark + `\n' "$(wc -c <"$1")"`
+
 // arriveScript finishes a copy and prints its size. Arguments: where it belongs.
-const arriveScript = `chmod 700 "$1" && wc -c <"$1"`
+const arriveScript = `chmod 700 "$1" && ` + sizeScript
 
 // homeScript moves a copy from home to where it belongs. Arguments: its name
 // at home, where it belongs.
 const homeScript = `for f in "$HOME/$1" "./$1"; do
-	[ -f "$f" ] && mv "$f" "$2" && chmod 700 "$2" && wc -c <"$2" && exit
+	[ -f "$f" ] && mv "$f" "$2" && chmod 700 "$2" && set -- "$2" && ` + sizeScript + ` && exit
 done
 exit 1`
 
@@ -197,6 +211,9 @@ func (g *Guest) stream(ctx context.Context, src, dst string, size int64) error {
 	defer f.Close()
 	line := shell.Join("sh", "-c", `cat >"$1" && `+arriveScript, "capsem-bench", dst)
 	out, err := call(ctx, copyTimeout, g.t.runArgs(line), f)
+	if err != nil {
+		return err // the template's or the guest's own reason, such as a full disk
+	}
 	if err = whole(out, err, size); err != nil {
 		return fmt.Errorf("%w; if the template takes no standard input, give --copy", err)
 	}
@@ -208,8 +225,11 @@ func whole(out string, err error, size int64) error {
 	if err != nil {
 		return err
 	}
-	lines := strings.Split(strings.TrimSpace(out), "\n") // a greeting may come first
-	if got := strings.TrimSpace(lines[len(lines)-1]); got != strconv.FormatInt(size, 10) {
+	text, ok := framed(out)
+	if !ok {
+		return fmt.Errorf("the guest does not say how much of %d bytes arrived", size)
+	}
+	if got := strings.TrimSpace(text); got != strconv.FormatInt(size, 10) {
 		return fmt.Errorf("%.20q of %d bytes arrived", got, size)
 	}
 	return nil
@@ -221,11 +241,11 @@ func plainCopy(src string) (name string, done func(), err error) {
 	if plainPath(src) {
 		return src, func() {}, nil
 	}
-	dir, err := os.MkdirTemp("/tmp", "capsem-bench-*")
+	dir, err := scratch.New("/tmp", "capsem-copy-")
 	if err != nil {
 		return "", nil, err
 	}
-	done = func() { _ = os.RemoveAll(dir) }
+	done = func() { _ = dir.Close() }
 	defer func() {
 		if err != nil {
 			done()
@@ -236,7 +256,7 @@ func plainCopy(src string) (name string, done func(), err error) {
 		return "", nil, err
 	}
 	defer from.Close()
-	name = filepath.Join(dir, "file")
+	name = filepath.Join(dir.Path(), "file")
 	to, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o700)
 	if err != nil {
 		return "", nil, err

@@ -13,6 +13,10 @@
 // shell starts another, {quoted} stands for the same as one word:
 // ssh vm sudo sh -c {quoted}.
 //
+// In every template {name} stands for the name of the guest, {side} for base or
+// cand, {slot} for the number of the boot and {bin} for a program. With Hooks a
+// guest is made for each boot and deleted after it, which is what a boot should be.
+//
 // Whatever the templates lead to is tried before anything is measured: a
 // command with every kind of argument must come through unchanged. The
 // benchmarks run from a private directory, which is removed afterwards, also
@@ -42,10 +46,17 @@ var ErrTemplate = errors.New("template")
 // templates are what a user gave, split into words.
 type templates struct {
 	run, copy []string // copy is nil when the run template copies too
+	hooks
+	marks Marks
 }
 
-func parse(run, copy string) (t templates, err error) {
-	if t.run, err = words("--exec", run); err != nil {
+func (c Config) parse() (t templates, err error) {
+	run, copy := c.Exec, c.Copy
+	t.marks = c.Marks
+	if t.run, err = c.words("--exec", run); err != nil {
+		return t, err
+	}
+	if t.hooks, err = c.parseHooks(); err != nil {
 		return t, err
 	}
 	if !contains(t.run, lineMark) && !contains(t.run, quotedMark) {
@@ -54,7 +65,7 @@ func parse(run, copy string) (t templates, err error) {
 	if copy == "" {
 		return t, nil
 	}
-	if t.copy, err = words("--copy", copy); err != nil {
+	if t.copy, err = c.words("--copy", copy); err != nil {
 		return t, err
 	}
 	for _, mark := range []string{srcMark, dstMark} {
@@ -69,14 +80,16 @@ func bad(flag, format string, args ...any) error {
 	return fmt.Errorf("%w %s: %w", ErrTemplate, flag, fmt.Errorf(format, args...))
 }
 
-func words(flag, text string) ([]string, error) {
+func (c Config) words(flag, text string) ([]string, error) {
 	words, err := shell.Split(text)
 	switch {
+	case err == nil && c.Bin == "" && contains(words, binMark):
+		return nil, bad(flag, "it has {bin}, which stands for the program of --bin")
 	case err != nil:
 		return nil, bad(flag, "%w", err)
 	case len(words) == 0:
 		return nil, bad(flag, "it is empty; it is how the sandbox is reached, for example 'ssh root@vm {}'")
-	case strings.ContainsAny(words[0], "{}"):
+	case strings.ContainsAny(strings.ReplaceAll(words[0], binMark, ""), "{}"):
 		return nil, bad(flag, "%q is no program of this machine", words[0])
 	case strings.Contains(text, "\x00"):
 		return nil, bad(flag, "it has a NUL byte")
@@ -95,12 +108,12 @@ func contains(words []string, mark string) bool {
 
 // runArgs returns the argument list that runs a command line in the guest.
 func (t templates) runArgs(line string) []string {
-	return fill(t.run, lineMark, line, quotedMark, shell.Quote(line))
+	return fill(t.run, append(t.marks.marks(), lineMark, line, quotedMark, shell.Quote(line))...)
 }
 
 // copyArgs returns the argument list that copies a file into the guest.
 func (t templates) copyArgs(src, dst string) []string {
-	return fill(t.copy, srcMark, src, dstMark, dst)
+	return fill(t.copy, append(t.marks.marks(), srcMark, src, dstMark, dst)...)
 }
 
 // fill replaces the placeholders in one go, so that what is put in is never

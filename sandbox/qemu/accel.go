@@ -95,13 +95,12 @@ func Probe(ctx context.Context, image *Image, guest string, accel Accel, limit t
 
 // runToOff runs a machine without devices until the guest has powered off.
 func (vm *VM) runToOff(ctx context.Context, initrd string, limit time.Duration) error {
-	cfg := Config{
-		Arch: vm.opt.Image.Arch, Accel: vm.opt.Accel, CPUs: vm.opt.CPUs, MemoryMB: vm.opt.MemoryMB,
-		Kernel: vm.opt.Image.Kernel(), Initrd: initrd,
+	cfg, cmd, done, err := vm.emulator(initrd)
+	if err != nil {
+		return err
 	}
-	cmd := exec.Command(cfg.Program(), cfg.Args()...)
-	cmd.Stdout = vm.console
-	if err := vm.run(cfg.Program(), cmd); err != nil {
+	defer done()
+	if err := vm.startEmulator(cfg, cmd); err != nil {
 		return err
 	}
 	deadline := time.NewTimer(limit)
@@ -128,7 +127,7 @@ func newProbe(opt Options) (*VM, error) {
 		return nil, err
 	}
 	vm := &VM{
-		opt: opt.withDefaults(), dir: dir.Path(), scratch: dir, stages: newStages(nil),
+		opt: opt.withDefaults(), dir: dir.Path(), scratch: dir, stages: newStages(nil), account: opt.account(),
 		serving: make(chan struct{}), off: make(chan struct{}), failed: make(chan string, 1), ended: make(chan struct{}),
 	}
 	vm.console = &console{onStage: vm.onStage}

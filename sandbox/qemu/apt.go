@@ -7,9 +7,16 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
+	"syscall"
+	"time"
+
+	"github.com/capsem/capsem-bench/internal/child"
+	"github.com/capsem/capsem-bench/internal/termtext"
 )
 
 // Suite is the Debian release that guests run.
@@ -57,7 +64,8 @@ func (m Mirrors) sources(suite string) []string {
 
 // privateApt is an apt with its own lists and cache, which changes nothing of
 // the system's and needs no root. It verifies signatures and digests as the
-// system's does.
+// system's does. As root it downloads as the user that the system's apt has for
+// that, where the directory is one that this user can reach.
 type privateApt struct {
 	dir  string
 	arch Arch
@@ -68,8 +76,16 @@ func newPrivateApt(ctx context.Context, dir string, arch Arch, sources []string)
 	if _, err := os.Stat(keyring); err != nil {
 		return a, fmt.Errorf("debian's keys: %w; install debian-archive-keyring", err)
 	}
-	for _, d := range []string{"lists/partial", "cache/archives/partial"} {
+	for _, d := range []string{"", "lists", "lists/partial", "cache", "cache/archives", "cache/archives/partial", downloads} {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
+			return a, err
+		}
+		if err := os.Chmod(filepath.Join(dir, d), 0o755); err != nil { // whatever the umask
+			return a, err
+		}
+	}
+	if id, err := strconv.Atoi(sandboxUser()); err == nil {
+		if err := os.Chown(filepath.Join(dir, downloads), id, -1); err != nil {
 			return a, err
 		}
 	}
@@ -81,6 +97,22 @@ func newPrivateApt(ctx context.Context, dir string, arch Arch, sources []string)
 	return a, err
 }
 
+// downloads is where packages come.
+const downloads = "downloads"
+
+// sandboxUser is the number of the user as which apt downloads (apt.conf(5),
+// APT::Sandbox::User); "" is our own.
+func sandboxUser() string {
+	if os.Geteuid() != 0 {
+		return ""
+	}
+	u, err := user.Lookup("_apt")
+	if err != nil {
+		return ""
+	}
+	return u.Uid
+}
+
 func (a privateApt) options() []string {
 	var out []string
 	for _, o := range []string{
@@ -90,7 +122,7 @@ func (a privateApt) options() []string {
 		"Dir::Etc::sourcelist=" + filepath.Join(a.dir, "sources.list"),
 		"Dir::Etc::sourceparts=/dev/null",
 		"APT::Architecture=" + string(a.arch), "APT::Architectures::=" + string(a.arch),
-		"APT::Sandbox::User=root", "Acquire::Languages=none",
+		"Acquire::Languages=none",
 		"Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false",
 		"Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled=false",
 		// A mirror that fails is an error and not a warning.
@@ -118,11 +150,11 @@ func (a privateApt) dependency(ctx context.Context, name string) (string, error)
 // download fetches a package and returns the path of its file.
 func (a privateApt) download(ctx context.Context, name string) (string, error) {
 	cmd := exec.Command("apt-get", append(a.options(), "download", name)...)
-	cmd.Dir = a.dir
+	cmd.Dir = filepath.Join(a.dir, downloads)
 	if err := runQuiet(ctx, cmd); err != nil {
 		return "", err
 	}
-	files, err := filepath.Glob(filepath.Join(a.dir, name+"_*.deb"))
+	files, err := filepath.Glob(filepath.Join(cmd.Dir, name+"_*.deb"))
 	if err != nil || len(files) != 1 {
 		return "", fmt.Errorf("downloading %s: apt-get left %d files", name, len(files))
 	}
@@ -137,6 +169,10 @@ func output(ctx context.Context, name string, args ...string) (string, error) {
 	return out.String(), err
 }
 
+// buildGrace is what a command gets to clean up after itself: mmdebstrap
+// removes a tree of 200 MB.
+const buildGrace = 20 * time.Second
+
 // runQuiet runs a command; what it says on stderr, or on stdout if nobody
 // else takes that, is part of the error.
 func runQuiet(ctx context.Context, cmd *exec.Cmd) error {
@@ -145,12 +181,12 @@ func runQuiet(ctx context.Context, cmd *exec.Cmd) error {
 	if cmd.Stdout == nil {
 		cmd.Stdout = &said
 	}
-	ended, err := start(cmd)
+	ended, err := child.Start(cmd, syscall.SIGKILL)
 	if err == nil {
 		select {
 		case err = <-ended:
 		case <-ctx.Done():
-			stopGroup(cmd.Process.Pid, ended)
+			child.StopGroup(cmd.Process.Pid, ended, buildGrace)
 			return ctx.Err()
 		}
 	}
@@ -161,7 +197,7 @@ func runQuiet(ctx context.Context, cmd *exec.Cmd) error {
 		lines := strings.Split(strings.TrimSpace(said.String()), "\n")
 		lines = lines[max(0, len(lines)-10):]
 		for i := range lines {
-			lines[i] = escape(lines[i])
+			lines[i] = termtext.Block(lines[i])
 		}
 		return fmt.Errorf("%s: %w\n  %s", filepath.Base(cmd.Path), err, strings.Join(lines, "\n  "))
 	}

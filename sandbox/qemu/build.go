@@ -32,8 +32,10 @@ type BuildOptions struct {
 	Mirror string
 	// Fresh builds even if the image is there, with today's packages.
 	Fresh bool
-	// Notify is told what is under way; nil tells nobody.
+	// Notify is called with what is under way; nil is no call.
 	Notify func(what string)
+	// Warn is called with what people should know without a terminal too; nil is no call.
+	Warn func(remark string)
 }
 
 // HostArch is this machine's architecture.
@@ -102,7 +104,10 @@ func Build(ctx context.Context, o BuildOptions) (*Image, error) {
 		}
 		if _, statErr := os.Stat(dir); statErr == nil {
 			broken = err
-			o.notify("building the image anew: %v", err)
+			o.notify("building the image again: %v", err)
+			if o.Warn != nil {
+				o.Warn(fmt.Sprintf("the image in the cache cannot be used and is built again, which takes minutes: %v", err))
+			}
 		}
 	}
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
@@ -288,7 +293,7 @@ func (o BuildOptions) kernel(ctx context.Context, mirrors Mirrors, scratch, out 
 		return err
 	}
 	stop = o.watchGrowth("image: downloading "+name, func() []string {
-		debs, _ := filepath.Glob(filepath.Join(dir, name+"_*"))
+		debs, _ := filepath.Glob(filepath.Join(dir, downloads, name+"_*"))
 		return append(debs, filepath.Join(dir, "partial"), filepath.Join(dir, "cache"))
 	})
 	deb, err := apt.download(ctx, name)

@@ -31,24 +31,24 @@ const (
 	NoVsock    VsockKind = ""           // a guest that only proves that it runs
 )
 
-// Config is a virtual machine. Paths must not be empty; those with a comma
-// are quoted as QEMU wants it.
+// Config is a virtual machine. What belongs to root is given to the emulator as
+// open files, by their numbers there.
 type Config struct {
 	Arch     Arch
 	Accel    Accel
 	CPUs     int
 	MemoryMB int
-	Kernel   string
+	Kernel   string // a path, as is Initrd
 	Initrd   string
-	// Rootfs is the squashfs image; "" leaves the disk out.
-	Rootfs string
-	// FSSocket is virtiofsd's; "" leaves the workspace out.
-	FSSocket string
-	Vsock    VsockKind
+	// RootfsFD is the squashfs image; 0 leaves the disk out.
+	RootfsFD int
+	// FSFD is a connection to virtiofsd; 0 leaves the workspace out.
+	FSFD  int
+	Vsock VsockKind
+	// VsockFD is a connection to vhost-device-vsock, or the kernel's device.
+	VsockFD int
 	// CID identifies the guest to the kernel's vhost-vsock.
 	CID uint32
-	// VsockSocket is vhost-device-vsock's.
-	VsockSocket string
 }
 
 // Program is the emulator's name.
@@ -65,6 +65,9 @@ func (c Config) Program() string {
 func (c Config) Args() []string {
 	args := []string{
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+		// The emulator's own filter of system calls (seccomp(2)): a guest that
+		// breaks out of it starts no program and becomes nobody else.
+		"-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
 		"-machine", c.machine(),
 		"-accel", string(c.Accel),
 		"-cpu", c.cpu(),
@@ -76,22 +79,24 @@ func (c Config) Args() []string {
 		// The caller gives it /dev/null to read.
 		"-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
 	}
-	if c.Rootfs != "" {
+	if c.RootfsFD != 0 {
+		// A set of descriptors is opened without asking for the file's mode.
 		args = append(args,
-			"-drive", "if=none,id=root,format=raw,readonly=on,file="+quote(c.Rootfs),
+			"-add-fd", fmt.Sprintf("fd=%d,set=1", c.RootfsFD),
+			"-drive", "if=none,id=root,format=raw,readonly=on,file=/dev/fdset/1",
 			"-device", "virtio-blk-pci,drive=root")
 	}
-	if c.FSSocket != "" {
+	if c.FSFD != 0 {
 		args = append(args,
-			"-chardev", "socket,id=fs,path="+quote(c.FSSocket),
+			"-chardev", fmt.Sprintf("socket,id=fs,fd=%d", c.FSFD),
 			"-device", "vhost-user-fs-pci,chardev=fs,tag=workspace,queue-size=1024")
 	}
 	switch c.Vsock {
 	case VhostVsock:
-		args = append(args, "-device", fmt.Sprintf("vhost-vsock-pci,guest-cid=%d", c.CID))
+		args = append(args, "-device", fmt.Sprintf("vhost-vsock-pci,guest-cid=%d,vhostfd=%d", c.CID, c.VsockFD))
 	case VhostUser:
 		args = append(args,
-			"-chardev", "socket,id=vsock,reconnect=0,path="+quote(c.VsockSocket),
+			"-chardev", fmt.Sprintf("socket,id=vsock,fd=%d", c.VsockFD),
 			"-device", "vhost-user-vsock-pci,chardev=vsock")
 	}
 	return args
@@ -131,6 +136,3 @@ func (c Config) kernelLine() string {
 	}
 	return strings.Join(words, " ")
 }
-
-// quote doubles the commas of a path, as QEMU's options want.
-func quote(path string) string { return strings.ReplaceAll(path, ",", ",,") }

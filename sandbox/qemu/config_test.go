@@ -22,8 +22,7 @@ func TestArgs(t *testing.T) {
 				t.Run(name, func(t *testing.T) {
 					c := Config{
 						Arch: arch, Accel: accel, CPUs: 2, MemoryMB: 2048,
-						Kernel: "/image/vmlinuz", Initrd: "/vm/initrd", Rootfs: "/image/a,b/rootfs.squashfs", FSSocket: "/vm/fs",
-						Vsock: kind, CID: 70000, VsockSocket: "/vm/vhost",
+						Kernel: "/proc/self/fd/3", Initrd: "/proc/self/fd/4", RootfsFD: 5, FSFD: 6, Vsock: kind, CID: 70000, VsockFD: 7,
 					}
 					got := c.Program() + "\n" + strings.Join(c.Args(), "\n") + "\n"
 					golden := filepath.Join("testdata", name+".txt")

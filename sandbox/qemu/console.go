@@ -2,11 +2,10 @@ package qemu
 
 import (
 	"bytes"
-	"strconv"
 	"strings"
 	"sync"
-	"unicode/utf8"
 
+	"github.com/capsem/capsem-bench/internal/termtext"
 	"github.com/capsem/capsem-bench/internal/vmconfig"
 )
 
@@ -67,7 +66,7 @@ func (c *console) keep(line string) {
 	if len(c.lines) == consoleLines {
 		c.lines = append(c.lines[:0], c.lines[1:]...)
 	}
-	c.lines = append(c.lines, escape(line))
+	c.lines = append(c.lines, termtext.Block(line))
 }
 
 // tail returns the last lines, indented, for the end of a message.
@@ -76,7 +75,7 @@ func (c *console) tail() string {
 	defer c.mu.Unlock()
 	lines := c.lines
 	if len(c.partial) > 0 {
-		lines = append(lines[:len(lines):len(lines)], escape(string(c.partial)))
+		lines = append(lines[:len(lines):len(lines)], termtext.Block(string(c.partial)))
 	}
 	if len(lines) == 0 {
 		return "the console is empty"
@@ -94,25 +93,4 @@ func (c *console) hasPanicked() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.panicked
-}
-
-// escape makes what a guest printed safe to show: a terminal must not obey it.
-func escape(s string) string {
-	var b strings.Builder
-	for len(s) > 0 {
-		r, size := utf8.DecodeRuneInString(s)
-		switch {
-		case r == utf8.RuneError && size == 1:
-			b.WriteString(`\x` + strconv.FormatUint(uint64(s[0]), 16))
-		case r == '\t':
-			b.WriteByte(' ')
-		case !strconv.IsPrint(r):
-			q := strconv.QuoteRune(r)
-			b.WriteString(q[1 : len(q)-1])
-		default:
-			b.WriteRune(r)
-		}
-		s = s[size:]
-	}
-	return b.String()
 }

@@ -66,9 +66,23 @@ func namedDir(name string) (string, *scratch.Dir, error) {
 // machines is where the directories of machines are; those whose process was
 // killed are removed.
 func machines() string {
-	base := scratch.Temp()
+	base := MachinesDir()
 	scratch.Sweep(base, dirPrefix)
 	return base
+}
+
+// MachinesDir is where the directories of machines are: the user's own runtime directory, where nobody else can take a
+// name, else the directory for temporary files. A socket's path is short.
+func MachinesDir() string {
+	dir := os.Getenv("XDG_RUNTIME_DIR")
+	info, err := os.Stat(dir)
+	if err != nil || !filepath.IsAbs(dir) || len(dir) > 58 || !info.IsDir() || info.Mode().Perm()&0o077 != 0 {
+		return scratch.Temp()
+	}
+	if stat, ok := info.Sys().(*syscall.Stat_t); !ok || int(stat.Uid) != os.Geteuid() {
+		return scratch.Temp()
+	}
+	return dir
 }
 
 // ownDirs are the directories of this user's machines.

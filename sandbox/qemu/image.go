@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -33,7 +34,7 @@ type Manifest struct {
 	Profile  string    `json:"profile"`
 	Arch     Arch      `json:"arch"`
 	Suite    string    `json:"suite"`
-	Inputs   string    `json:"inputs"` // digest of what the build was told
+	Inputs   string    `json:"inputs"` // digest of what the build was given
 	Digest   string    `json:"digest"` // of the rootfs: sha256:<hex>
 	Size     int64     `json:"size"`   // of the rootfs, bytes
 	Kernel   string    `json:"kernel"` // version of its package
@@ -74,6 +75,9 @@ func OpenImage(dir string) (*Image, error) {
 	if err := json.NewDecoder(io.LimitReader(f, maxManifest)).Decode(&image.Manifest); err != nil {
 		return nil, bad(fmt.Errorf("reading %s: %w", manifestFile, err))
 	}
+	if err := image.check(); err != nil {
+		return nil, bad(fmt.Errorf("%s: %w", manifestFile, err))
+	}
 	info, err := os.Stat(image.Rootfs())
 	if err != nil {
 		return nil, bad(err)
@@ -84,9 +88,30 @@ func OpenImage(dir string) (*Image, error) {
 	return image, nil
 }
 
-// Rootfs, Kernel and Modules are the paths of the image's files.
-func (i *Image) Rootfs() string  { return filepath.Join(i.dir, rootfsFile) }
-func (i *Image) Kernel() string  { return filepath.Join(i.dir, kernelFile) }
+// check holds a manifest to what it has to vouch for: the kernel and the
+// modules, which run as the guest's and are read by the host, by their names in
+// the image's own directory. An image may come from elsewhere.
+func (m Manifest) check() error {
+	for _, f := range m.Files {
+		if !filepath.IsLocal(f.Name) || filepath.Base(f.Name) != f.Name || f.Name == "." {
+			return fmt.Errorf("%.100q is no name of a file in the image", f.Name)
+		}
+	}
+	for _, want := range []string{kernelFile, modulesFile} {
+		if !slices.ContainsFunc(m.Files, func(f File) bool { return f.Name == want }) {
+			return fmt.Errorf("no digest of %s", want)
+		}
+	}
+	return nil
+}
+
+// Rootfs is the path of the root filesystem.
+func (i *Image) Rootfs() string { return filepath.Join(i.dir, rootfsFile) }
+
+// Kernel is the path of the kernel.
+func (i *Image) Kernel() string { return filepath.Join(i.dir, kernelFile) }
+
+// Modules is the path of the initramfs with the kernel's modules.
 func (i *Image) Modules() string { return filepath.Join(i.dir, modulesFile) }
 
 // Dir is the image's directory.

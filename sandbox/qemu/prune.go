@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // unusedFor is how long an image lies unused before the build of another
@@ -110,3 +112,7 @@ func sweepBuilds(dir string) {
 		}
 	}
 }
+
+// lock takes a lock on an open file that ends with the process; it reports
+// whether nobody else has it.
+func lock(fd uintptr) bool { return unix.Flock(int(fd), unix.LOCK_EX|unix.LOCK_NB) == nil }

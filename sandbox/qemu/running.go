@@ -35,10 +35,10 @@ type Running struct {
 	Accel   Accel     `json:"accel"`
 	Image   string    `json:"image"` // digest
 	Vsock   VsockKind `json:"vsock"`
-	CID     uint32    `json:"cid,omitempty"` // with the kernel's vhost-vsock
-	HostKey string    `json:"host_key"`      // the guest's, as a line of authorized_keys
-	Dir     string    `json:"dir"`           // its directory, with the files below
-	Key     string    `json:"key"`           // file of the private key
+	CID     uint32    `json:"cid"`      // the guest's; with vhost-user it means nothing to the host
+	HostKey string    `json:"host_key"` // the guest's, as a line of authorized_keys
+	Dir     string    `json:"dir"`      // its directory, with the files below
+	Key     string    `json:"key"`      // file of the private key
 	// SSHConfig is a configuration file for ssh; "" is none.
 	SSHConfig string `json:"ssh_config,omitempty"`
 }
@@ -52,7 +52,7 @@ func (vm *VM) Publish(key, hostKey []byte) error {
 	r := Running{
 		Name: vm.name, PID: os.Getpid(), Started: time.Now().UTC().Truncate(time.Second),
 		Profile: vm.opt.Image.Profile, Arch: vm.opt.Image.Arch, Accel: vm.opt.Accel, Image: vm.opt.Image.Digest,
-		Vsock: vm.opt.Tools.Vsock, CID: vm.link.cid, HostKey: strings.TrimSpace(string(hostKey)),
+		Vsock: vm.opt.Tools.Vsock, CID: vm.cid(), HostKey: strings.TrimSpace(string(hostKey)),
 		Dir: vm.dir, Key: filepath.Join(vm.dir, keyFile),
 	}
 	known := filepath.Join(vm.dir, knownHostsFile)
@@ -74,6 +74,35 @@ func (vm *VM) Publish(key, hostKey []byte) error {
 		return err
 	}
 	return atomicfile.Write(filepath.Join(vm.dir, runningFile), text)
+}
+
+// Name is what other commands find the machine by.
+func (vm *VM) Name() string { return vm.name }
+
+// PIDs are the processes that were started for the machine: QEMU, and the
+// devices beside it. Each may have started others.
+func (vm *VM) PIDs() (emulator int, devices []int) {
+	vm.mu.Lock()
+	defer vm.mu.Unlock()
+	for _, c := range vm.children {
+		if strings.HasPrefix(c.name, emulatorPrefix) {
+			emulator = c.cmd.Process.Pid
+		} else {
+			devices = append(devices, c.cmd.Process.Pid)
+		}
+	}
+	return emulator, devices
+}
+
+// emulatorPrefix begins the name of QEMU's programs.
+const emulatorPrefix = "qemu-"
+
+// cid is the guest's own context identifier.
+func (vm *VM) cid() uint32 {
+	if vm.opt.Tools.Vsock == VhostUser {
+		return userCID
+	}
+	return vm.link.cid
 }
 
 // sshConfig is what ssh_config(5) wants to reach the machine by its name. The

@@ -177,7 +177,7 @@ func TestRunningDial(t *testing.T) {
 	require.NoError(t, err)
 	_, err = r.Dial(t.Context(), 22)
 	require.Error(t, err, "nothing listens")
-	ln, err := net.Listen("unix", filepath.Join(r.Dir, "v"))
+	ln, err := net.Listen("unix", filepath.Join(r.Dir, "s", "v"))
 	require.NoError(t, err)
 	defer ln.Close()
 	asked := make(chan string, 1)

@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+
+	"github.com/capsem/capsem-bench/internal/scratch"
 )
 
 // A Requirement is one program and where it comes from.
@@ -93,6 +95,8 @@ func InstallCommands(packages []string, root bool) [][]string {
 // order. The program needs nothing newer than Debian 12's libc.
 func vsockSuites() []string { return []string{Suite, "trixie", "forky", "sid"} }
 
+const setupPrefix = "capsem-setup-"
+
 // FetchVsockDevice puts vhost-device-vsock into the cache directory, from the
 // first suite that has it. apt verifies the package by Debian's keys.
 func FetchVsockDevice(ctx context.Context, mirror string, notify func(string)) (string, error) {
@@ -106,14 +110,17 @@ func FetchVsockDevice(ctx context.Context, mirror string, notify func(string)) (
 			return "", err
 		}
 	}
-	scratch, err := os.MkdirTemp("", "capsem-setup-")
+	work, err := scratch.New(os.TempDir(), setupPrefix)
 	if err != nil {
 		return "", err
 	}
-	defer os.RemoveAll(scratch)
+	defer work.Close()
+	if err := os.Chmod(work.Path(), 0o711); err != nil { // apt downloads as another user
+		return "", err
+	}
 	for _, suite := range vsockSuites() {
 		notify("vhost-device-vsock: package lists of " + suite)
-		apt, err := newPrivateApt(ctx, filepath.Join(scratch, suite), HostArch(), Mirrors{Main: mirrors.Main}.sources(suite))
+		apt, err := newPrivateApt(ctx, filepath.Join(work.Path(), suite), HostArch(), Mirrors{Main: mirrors.Main}.sources(suite))
 		if ctx.Err() != nil {
 			return "", ctx.Err()
 		}
@@ -124,7 +131,7 @@ func FetchVsockDevice(ctx context.Context, mirror string, notify func(string)) (
 		if err != nil {
 			continue
 		}
-		tree := filepath.Join(scratch, "tree")
+		tree := filepath.Join(work.Path(), "tree")
 		if _, err := output(ctx, "dpkg-deb", "--extract", deb, tree); err != nil {
 			return "", err
 		}

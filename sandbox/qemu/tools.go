@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/capsem/capsem-bench/internal/cachedir"
 )
 
 // Tools are the host's programs, found or not.
@@ -14,6 +16,8 @@ type Tools struct {
 	Vsock       VsockKind
 	VsockDevice string // vhost-device-vsock
 	Virtiofsd   string
+	// namespaces says that virtiofsd can have some of its own.
+	namespaces bool
 	// oldVirtiofsd is the one of QEMU up to 7.2, which has other options.
 	oldVirtiofsd bool
 }
@@ -31,6 +35,13 @@ func FindTools() (Tools, error) {
 	} else {
 		t.oldVirtiofsd = isOldVirtiofsd(t.Virtiofsd)
 	}
+	if os.Geteuid() != 0 {
+		if _, err := exec.LookPath(userNamespaces); err != nil {
+			errs = append(errs, fmt.Errorf("%s, by which virtiofsd works without root (Debian package uidmap): %w", userNamespaces, ErrTool))
+		}
+	}
+	// They are not to be had in every container.
+	t.namespaces = asRoot("unshare", "--mount", "--net", "--pid", "--fork", "--mount-proc", "true").Run() == nil
 	if t.Vsock == VhostUser {
 		if t.VsockDevice, err = findVsockDevice(); err != nil {
 			errs = append(errs, err)
@@ -80,32 +91,38 @@ func privateVsockDevice() (string, error) {
 
 // CacheDir is where images and tools are kept.
 func CacheDir() (string, error) {
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		return "", fmt.Errorf("finding the cache directory: %w; set HOME or XDG_CACHE_HOME", err)
-	}
-	return filepath.Join(dir, "capsem-bench"), nil
+	return cachedir.Make()
 }
 
 // virtiofsd is the command that shares a directory. The guest must see at
 // once what the host changes, because a revert is done by the host, so names
 // and attributes are not cached. The older daemon can cache pages without
-// them; the later one caches both or neither.
+// them; the later one caches both or neither. It makes no device nodes: the
+// host would open them.
+//
+// In namespaces of its own the shared directory is all that it could reach if
+// a guest broke into it, and it has no network. Without them only the root
+// directory is another one.
 func (t Tools) virtiofsd(socket, dir string) *exec.Cmd {
+	sandbox := "chroot"
+	if t.namespaces {
+		sandbox = "namespace"
+	}
 	if t.oldVirtiofsd {
 		return asRoot(t.Virtiofsd, "--socket-path="+socket, "-f",
-			"-o", "log_level=warn,sandbox=chroot,cache=auto,timeout=0,source="+dir)
+			"-o", "log_level=warn,sandbox="+sandbox+",modcaps=-mknod,cache=auto,timeout=0,source="+strings.ReplaceAll(dir, ",", `\,`))
 	}
-	return asRoot(t.Virtiofsd, "--socket-path="+socket, "--shared-dir="+dir, "--log-level=warn", "--sandbox=chroot", "--cache=never")
+	return asRoot(t.Virtiofsd, "--socket-path="+socket, "--shared-dir="+dir, "--log-level=warn", "--sandbox="+sandbox, "--modcaps=-mknod", "--cache=never")
 }
 
 // asRoot is a command that is root, if need be in namespaces of its own: there
 // the user is root, other owners of files are of the user's range in
 // /etc/subuid, and /run, where the older virtiofsd has its process id, is empty.
+// The program gets no privileges beyond those.
 func asRoot(args ...string) *exec.Cmd {
 	if os.Geteuid() != 0 {
 		args = append([]string{
-			"unshare", "--user", "--map-root-user", "--map-auto", "--mount", "sh", "-c", `mount -t tmpfs none /run && exec "$@"`, "sh",
+			"unshare", "--user", "--map-root-user", "--map-auto", "--mount", "sh", "-c", `mount -t tmpfs none /run && exec setpriv --no-new-privs -- "$@"`, "sh",
 		}, args...)
 	}
 	return exec.Command(args[0], args[1:]...)

@@ -12,7 +12,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/capsem/capsem-bench/internal/child"
 	"github.com/capsem/capsem-bench/internal/scratch"
+	"github.com/capsem/capsem-bench/internal/termtext"
 	"github.com/capsem/capsem-bench/internal/vmconfig"
 )
 
@@ -41,7 +43,7 @@ type Options struct {
 	// Patience is how long a stage of the boot may take; 0 is 30 s, or 2 min
 	// under TCG.
 	Patience time.Duration
-	// OnStage is told of every step of the boot, from several goroutines.
+	// OnStage is called at every step of the boot, from several goroutines.
 	OnStage func(StageTime)
 }
 
@@ -68,6 +70,7 @@ type VM struct {
 	name    string
 	dir     string
 	scratch *scratch.Dir // which is dir
+	account *account
 	link    transport
 	ports   map[uint32]uint32 // well-known port -> the one in use
 	listen  map[uint32]net.Listener
@@ -78,7 +81,7 @@ type VM struct {
 	failed  chan string
 
 	mu       sync.Mutex
-	children []*child
+	children []*process
 	ended    chan struct{} // closed when a child has ended
 	cause    error         // why, set before ended is closed
 	closed   bool
@@ -87,8 +90,8 @@ type VM struct {
 	downOnce sync.Once
 }
 
-// A child is one process of the machine.
-type child struct {
+// A process is one of the machine: QEMU or a device of it.
+type process struct {
 	name string
 	cmd  *exec.Cmd
 	done chan struct{}
@@ -113,7 +116,11 @@ func New(opt Options) (vm *VM, err error) {
 			_ = vm.Close()
 		}
 	}()
+	vm.account = vm.opt.account()
 	vm.link = newTransport(opt.Tools.Vsock, vm.dir)
+	if err := os.Mkdir(vm.link.dir, 0o700); err != nil {
+		return nil, err
+	}
 	for _, port := range hostPorts() {
 		vm.listen[port], vm.ports[port], err = vm.link.listen(port)
 		if err != nil {
@@ -127,10 +134,14 @@ func New(opt Options) (vm *VM, err error) {
 	return vm, nil
 }
 
-// Proxy, Gateway and Caches accept the guest's connections. Close closes them.
-func (vm *VM) Proxy() net.Listener   { return vm.listen[vmconfig.ProxyPort] }
+// Proxy accepts the guest's connections to the proxy, until Close.
+func (vm *VM) Proxy() net.Listener { return vm.listen[vmconfig.ProxyPort] }
+
+// Gateway accepts those to the MCP gateway.
 func (vm *VM) Gateway() net.Listener { return vm.listen[vmconfig.GatewayPort] }
-func (vm *VM) Caches() net.Listener  { return vm.listen[vmconfig.CachesPort] }
+
+// Caches accepts those of guests that ask for the host's caches to be dropped.
+func (vm *VM) Caches() net.Listener { return vm.listen[vmconfig.CachesPort] }
 
 // Stages are the steps of the boot so far.
 func (vm *VM) Stages() *Stages { return vm.stages }
@@ -178,8 +189,8 @@ func stageLimit(a Accel) time.Duration {
 	return stageLimitTCG
 }
 
-// ErrMute says that nothing was ever heard of a boot.
-var ErrMute = errors.New("the guest did not come up and never said a word")
+// ErrNoOutput says that a guest printed nothing before the boot timeout.
+var ErrNoOutput = errors.New("no console output of the guest before the boot timeout")
 
 // Boot starts the machine and returns when the guest serves. The ports of cfg
 // are set here. After an error the machine is of no more use; Close it.
@@ -188,16 +199,18 @@ func (vm *VM) Boot(ctx context.Context, cfg vmconfig.Config) error {
 	cfg.Hostname = vmconfig.Hostname
 	cfg.ProxyPort, cfg.GatewayPort = vm.ports[vmconfig.ProxyPort], vm.ports[vmconfig.GatewayPort]
 	cfg.CachesPort = vm.ports[vmconfig.CachesPort]
-	if err := vm.startDevices(ctx); err != nil {
+	d, err := vm.startDevices(ctx)
+	if err != nil {
 		return err
 	}
+	defer d.close()
 	vm.stages.Mark("devices")
 	cfg.TimeNS = time.Now().UnixNano()
 	initrd := filepath.Join(vm.dir, "initrd")
 	if err := writeInitrd(initrd, vm.opt.Image.Modules(), vm.opt.Guest, vm.opt.Programs, cfg); err != nil {
 		return err
 	}
-	if err := vm.startQEMU(initrd); err != nil {
+	if err := vm.startQEMU(initrd, d); err != nil {
 		return err
 	}
 	return vm.awaitVerified(ctx)
@@ -240,7 +253,7 @@ func (vm *VM) awaitServing(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case reason := <-vm.failed:
-			return vm.Explain(fmt.Errorf("the guest could not boot: %s", escape(reason)))
+			return vm.Explain(fmt.Errorf("the guest could not boot: %s", termtext.Block(reason)))
 		case <-vm.ended:
 			return vm.Explain(errors.New("the guest did not come up"))
 		case <-vm.serving:
@@ -253,14 +266,14 @@ func (vm *VM) awaitServing(ctx context.Context) error {
 		}
 		if time.Since(begin) > limit {
 			if vm.console.isEmpty() {
-				return vm.Explain(fmt.Errorf("%w in %v", ErrMute, limit))
+				return vm.Explain(fmt.Errorf("%w of %v", ErrNoOutput, limit))
 			}
 			return vm.Explain(fmt.Errorf("the guest did not come up: nothing happened for %v", limit))
 		}
 	}
 }
 
-// onStage is told of the lines that the guest reports stages with. Only the
+// onStage is called for the lines that the guest reports stages with. Only the
 // first report of a stage counts.
 func (vm *VM) onStage(line string) {
 	stage, up, reason, ok := vmconfig.ParseStage(line)
@@ -328,7 +341,7 @@ func (vm *VM) Close() error {
 	vm.mu.Unlock()
 	// QEMU first: the others would be missed by it.
 	for i := len(children) - 1; i >= 0; i-- {
-		killGroup(children[i].cmd.Process.Pid)
+		child.KillGroup(children[i].cmd.Process.Pid)
 		<-children[i].done
 	}
 	for _, ln := range vm.listen {

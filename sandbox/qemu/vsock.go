@@ -21,12 +21,25 @@ import (
 type transport struct {
 	kind VsockKind
 	cid  uint32 // kernel's vhost-vsock
-	uds  string // vhost-device-vsock: where the host connects
+	dir  string // vhost-device-vsock: of its sockets
 }
+
+// vhostDevice is the kernel's.
+const vhostDevice = "/dev/vhost-vsock"
+
+// The sockets of vhost-device-vsock are in a directory of their own: where the
+// device is another user, that one's. Names are short, as a socket's path is.
+const (
+	udsDir  = "s"
+	udsName = "v" // what the host connects to; v_PORT is what the device does
+)
+
+// uds is where the host connects.
+func (t transport) uds() string { return filepath.Join(t.dir, udsName) }
 
 // detectVsock prefers the kernel's device.
 func detectVsock() VsockKind {
-	f, err := os.OpenFile("/dev/vhost-vsock", os.O_RDWR, 0)
+	f, err := os.OpenFile(vhostDevice, os.O_RDWR, 0)
 	if err != nil {
 		return VhostUser
 	}
@@ -35,7 +48,7 @@ func detectVsock() VsockKind {
 }
 
 func newTransport(kind VsockKind, dir string) transport {
-	return transport{kind: kind, cid: randomCID(), uds: filepath.Join(dir, "v")}
+	return transport{kind: kind, cid: randomCID(), dir: filepath.Join(dir, udsDir)}
 }
 
 // randomCID is a context identifier for a guest: below 3 are reserved, the
@@ -56,7 +69,7 @@ func (t transport) dial(ctx context.Context, port uint32) (net.Conn, error) {
 		}
 		return c, nil
 	}
-	c, err := new(net.Dialer).DialContext(ctx, "unix", t.uds)
+	c, err := new(net.Dialer).DialContext(ctx, "unix", t.uds())
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +115,11 @@ func connectPort(ctx context.Context, c net.Conn, port uint32) error {
 // host's ports, so a second machine gets another one.
 func (t transport) listen(port uint32) (net.Listener, uint32, error) {
 	if t.kind == VhostUser {
-		ln, err := net.Listen("unix", fmt.Sprintf("%s_%d", t.uds, port))
+		path := fmt.Sprintf("%s_%d", t.uds(), port)
+		ln, err := net.Listen("unix", path)
+		if err == nil {
+			err = os.Chmod(path, 0o666) // only the device and root get there
+		}
 		return ln, port, err
 	}
 	const any = 0xffffffff // VMADDR_CID_ANY and VMADDR_PORT_ANY (vsock(7))

@@ -3,9 +3,10 @@
 // elsewhere. The other end is internal/sshd, or any SSH server that has exec,
 // signals and the sftp subsystem.
 //
-// The guest is not trusted. It proves itself by its host key; a guest that
-// falls silent is given up (Config.Silence); what it sends is streamed or
-// bounded; and no name it sends leads out of the directory that is copied to.
+// The guest is not trusted. Its host key authenticates it. The connection to a
+// guest that sends nothing for Config.Silence is closed. What it sends is
+// streamed or bounded, and no name it sends leads out of the directory that is
+// copied to.
 package remote
 
 import (
@@ -23,7 +24,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// defaultSilence is how long a guest may say nothing: an emulated one that
+// defaultSilence is how long a guest may send nothing: an emulated one that
 // loads its only CPU still answers within a few seconds.
 const defaultSilence = 30 * time.Second
 
@@ -31,15 +32,15 @@ const defaultSilence = 30 * time.Second
 // a real CPU and about 1 s on an emulated one.
 const handshakeTimeout = 30 * time.Second
 
-// ErrSilent says that the guest no longer answered, ErrEnded that it was given
-// up because of Config.Ended.
+// ErrSilent says that the guest sent nothing for Config.Silence, ErrEnded that
+// the connection was closed because Config.Ended was.
 var (
 	ErrSilent = errors.New("the guest no longer answers")
 	ErrEnded  = errors.New("the guest is of no more use")
 )
 
-// drain is what a guest that is of no more use gets for what it said before:
-// that may be in the host's buffers still.
+// drain is how long output is still read after Config.Ended: what the guest sent
+// before may be in the host's buffers.
 const drain = 3 * time.Second
 
 // A Config says how to reach a guest.
@@ -48,8 +49,8 @@ type Config struct {
 	User    string          // "" is root
 	Key     []byte          // private key, PEM
 	HostKey []byte          // the guest's key, as a line of authorized_keys
-	Silence time.Duration   // the guest may say nothing for this long; 0 is 30 s
-	Ended   <-chan struct{} // closed when the guest is of no more use; nil is never
+	Silence time.Duration   // the guest may send nothing for this long; 0 is 30 s
+	Ended   <-chan struct{} // closed when the guest has ended; nil is never
 }
 
 // NewKey makes an Ed25519 key: the private half as PEM in OpenSSH's form, the
@@ -174,9 +175,9 @@ func (c *Client) why(err error) error {
 	return err
 }
 
-// watch gives the guest up when nothing at all has come from it for the given
-// time, although it was asked, and when it is of no more use: one whose
-// filesystem is gone still answers. The question is in a goroutine of its own
+// watch closes the connection when the guest has sent nothing for the given time,
+// although it was sent a keepalive, and when it has ended: a guest whose
+// filesystem is gone still answers. The keepalive has a goroutine of its own
 // because writing to a guest that does not read blocks.
 func (c *Client) watch(silence time.Duration, ended <-chan struct{}) {
 	gone := make(chan struct{})

@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,13 +25,14 @@ type Command struct {
 	Stdout   io.Writer // nil discards
 	Stderr   io.Writer // nil discards; unused with a terminal
 	Signals  <-chan os.Signal
-	Terminal *Terminal // nil is none
+	Terminal *Terminal     // nil is none
+	Grace    time.Duration // between the interrupt and the kill when ctx ends; 0 is 10 s
 }
 
 // Run runs the command and waits for it. The status is that of the command, or
 // 128 plus its number if a signal ended it, as a shell has it; err is nil for
 // any of these. Signals are handed on to the command. When ctx ends, the
-// command gets an interrupt, and is killed if it does not end within 10 s; at
+// command gets an interrupt, and is killed if it does not end within Grace; at
 // once if the cause is ErrLeft.
 //
 // A goroutine that reads Stdin may remain until that read returns.
@@ -45,7 +47,7 @@ func (c *Client) run(ctx context.Context, cmd Command) (int, error) {
 		return -1, err
 	}
 	defer r.session.Close()
-	ended := make(chan struct{})
+	ended, grace := make(chan struct{}), cmp.Or(cmd.Grace, stopGrace)
 	defer close(ended)
 	if cmd.Terminal != nil {
 		go cmd.Terminal.follow(r.session, ended)
@@ -65,8 +67,8 @@ func (c *Client) run(ctx context.Context, cmd Command) (int, error) {
 		if cause := context.Cause(ctx); errors.Is(cause, ErrLeft) {
 			return -1, cause
 		}
-		if err = stop(r.session, waited); err == errKilled {
-			return -1, fmt.Errorf("%w: the command did not end within %v of an interrupt and was killed", context.Cause(ctx), stopGrace)
+		if err = stop(r.session, waited, grace); err == errKilled {
+			return -1, fmt.Errorf("%w: the command did not end within %v of an interrupt and was killed", context.Cause(ctx), grace)
 		}
 	}
 	if err := r.fault(); err != nil {
@@ -124,16 +126,16 @@ func (c *Client) open(cmd Command) (*running, error) {
 	return r, nil
 }
 
-// ErrLeft is the cause of a context whose end is for a command's too, without
-// a word to it.
+// ErrLeft is the cause of a context with which a command is abandoned at once,
+// without a signal.
 var ErrLeft = errors.New("~. left the command")
 
 var errKilled = errors.New("killed")
 
-// stop interrupts a command and waits for it, for a while.
-func stop(s *ssh.Session, waited <-chan error) error {
+// stop interrupts a command and waits for it, as long as grace.
+func stop(s *ssh.Session, waited <-chan error, grace time.Duration) error {
 	go func() { _ = s.Signal(ssh.SIGINT) }() // may block on a guest that does not read
-	timer := time.NewTimer(stopGrace)
+	timer := time.NewTimer(grace)
 	defer timer.Stop()
 	select {
 	case err := <-waited:

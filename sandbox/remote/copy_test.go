@@ -77,7 +77,15 @@ func look(t *testing.T, dir string) map[string]string {
 	return found
 }
 
+// usualUmask is what the modes in a test, which is not parallel, are those of.
+func usualUmask(t *testing.T) {
+	t.Helper()
+	old := syscall.Umask(0o022)
+	t.Cleanup(func() { syscall.Umask(old) })
+}
+
 func TestCopyTree(t *testing.T) {
+	usualUmask(t)
 	g := newGuest(t, "unix")
 	c := g.connect(t)
 	src := filepath.Join(t.TempDir(), "tree")
@@ -108,6 +116,7 @@ func TestCopyTree(t *testing.T) {
 }
 
 func TestCopyFile(t *testing.T) {
+	usualUmask(t)
 	g := newGuest(t, "unix")
 	c := g.connect(t)
 	src := filepath.Join(t.TempDir(), "file")

@@ -10,11 +10,11 @@ import (
 	"github.com/capsem/capsem-bench/internal/vmconfig"
 )
 
-// Ping asks the guest's server for a sign of life and waits for it.
+// Ping sends a keepalive request and waits for the answer.
 func (c *Client) Ping(ctx context.Context) error {
 	_, err := c.ask(ctx, "keepalive@openssh.com")
 	if errors.Is(err, errRefused) {
-		return nil // a refusal is a sign of life too
+		return nil // a refusal is an answer too
 	}
 	return err
 }
@@ -56,8 +56,8 @@ const (
 // maxClock is far beyond any clock, and differences of two such fit an int64.
 const maxClock = 1 << 62
 
-// ReadClock compares the guest's clock with ours. The answer is the guest's
-// word: one that lies is wrong about nothing but itself.
+// ReadClock compares the guest's clock with ours. The guest's answer is not
+// trusted: a wrong one falsifies the figures of that guest alone.
 func (c *Client) ReadClock(ctx context.Context) (record.ClockReading, error) {
 	var best record.ClockReading
 	begin := time.Now()

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/capsem/capsem-bench/convert"
+	"github.com/capsem/capsem-bench/internal/termtext"
+)
+
+// jsonFormat is the document; the other formats have a row for each value.
+const jsonFormat = "json"
+
+func convertFormats() []string { return []string{jsonFormat, "csv", "markdown", "json-flat"} }
+
+// openRuns opens files, and of a directory the boots of the run in it.
+func (a *app) openRuns(names []string) (inputs, error) {
+	var files []string
+	for _, name := range names {
+		if info, err := os.Stat(name); err != nil || !info.IsDir() {
+			files = append(files, name) // open says what is wrong with it
+			continue
+		}
+		boots, err := bootFiles(name)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, boots...)
+	}
+	return a.open(files)
+}
+
+// maxWarned bounds what is said of one text; the tables of JSON have all.
+const maxWarned = 20
+
+// warnOf says which lines could not be used: a row that is missing is not seen
+// in what is written for programs.
+func (a *app) warnOf(rep *convert.Report) {
+	shown := rep.Warnings[:min(len(rep.Warnings), maxWarned)]
+	for _, w := range shown {
+		fmt.Fprintln(a.stderr, "warning:", termtext.Cell(w.String()))
+	}
+	if n := len(rep.Warnings) + rep.Dropped - len(shown); n > 0 {
+		fmt.Fprintf(a.stderr, "warning: %s: %d more such lines\n", termtext.Cell(rep.Name), n)
+	}
+}
+
+// convertFlat prints one row for each value. Every file is a boot of its own.
+func (a *app) convertFlat(format string, names []string) error {
+	write := map[string]func(io.Writer, []convert.Row) error{
+		"csv": convert.WriteCSV, "markdown": convert.WriteMarkdown, "json-flat": convert.WriteFlatJSON,
+	}[format]
+	if write == nil || !slices.Contains(convertFormats(), format) {
+		return usage("--format %s: want %s", format, strings.Join(convertFormats(), ", "))
+	}
+	in, err := a.openRuns(names)
+	if err != nil {
+		return exit(exitUsage, err)
+	}
+	defer in.Close()
+	var boots []*convert.Report
+	var failed []error
+	for _, src := range in.sources() {
+		rep, err := convert.ReadAll(src)
+		if err != nil {
+			return exit(exitUsage, err)
+		}
+		if len(rep.Ops) == 0 && len(rep.Failures) == 0 {
+			return usage("%s: no benchmark text; want what capsem-bench.test prints, or use 'capsem-bench import' for JSON", src.Name)
+		}
+		a.warnOf(rep)
+		boots, failed = append(boots, rep), append(failed, ended(rep, src.Name))
+	}
+	var out strings.Builder
+	if err := write(&out, convert.Rows(boots...)); err != nil {
+		return exit(exitUnfit, err)
+	}
+	return worst(append([]error{a.output(out.String())}, failed...))
+}

@@ -1,0 +1,141 @@
+package lifecycle
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/capsem/capsem-bench/internal/catalogue"
+	"github.com/capsem/capsem-bench/internal/child"
+	"github.com/capsem/capsem-bench/internal/record"
+)
+
+// exec is commands and bytes in one VM.
+func (r *run) exec(ctx context.Context) (err error) {
+	v, err := r.make(ctx, "making a VM for commands", Options{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, v.Close()) }()
+	r.repeated(ctx, catalogue.OpTrue, func() error { return command(ctx, v.Command()) })
+	r.repeated(ctx, catalogue.OpKept, func() error {
+		if !v.Connected() {
+			return Unsupported("each command of this sandbox makes a connection of its own")
+		}
+		return succeeded(v.Exec(ctx, "true", nil, io.Discard))
+	})
+	size := int64(r.plan.ExecMB) << 20
+	r.moved(ctx, catalogue.OpStdin, func() (int64, error) {
+		var said bytes.Buffer
+		data := io.LimitReader(rand.NewChaCha8([32]byte{1}), size) // incompressible
+		if err := succeeded(v.Exec(ctx, "wc -c", data, &bounded{w: &said, room: 100})); err != nil {
+			return 0, err
+		}
+		return strconv.ParseInt(strings.TrimSpace(said.String()), 10, 64)
+	})
+	r.moved(ctx, catalogue.OpStdout, func() (int64, error) {
+		var n counter
+		err := succeeded(v.Exec(ctx, fmt.Sprintf("head -c %d /dev/zero", size), nil, &n))
+		return int64(n), err
+	})
+	return nil
+}
+
+// repeated times a command again and again.
+func (r *run) repeated(ctx context.Context, name string, once func() error) {
+	op := catalogue.ExecCountOp(name, r.plan.Execs)
+	r.text.op(op, func() (record.Samples, error) {
+		s := record.Samples{StartNS: time.Now().UnixNano()}
+		for i := range op.Count {
+			r.plan.Notify(fmt.Sprintf("command %d of %d", i+1, op.Count))
+			begin := time.Now()
+			if err := once(); err != nil {
+				return s, err
+			}
+			d := max(int64(time.Since(begin)), 1)
+			s.Values = append(s.Values, d)
+			s.ElapsedNS += d
+		}
+		if err := context.Cause(ctx); err != nil {
+			return s, err
+		}
+		s.Count = int64(op.Count)
+		times := append([]int64(nil), s.Values...)
+		if len(s.Values) > record.MaxValues {
+			s.Values = nil
+		}
+		l := record.LatencyOf(times)
+		s.Latency = l
+		s.Metrics = map[string]float64{"ns/op": l.Mean, "p50-ns": l.P50, "p95-ns": l.P95, "max-ns": l.Max}
+		return s, nil
+	})
+}
+
+// moved times bytes on their way; move returns how many the other end had.
+func (r *run) moved(ctx context.Context, name string, move func() (int64, error)) {
+	op := catalogue.ExecBytesOp(name, r.plan.ExecMB)
+	r.text.op(op, func() (record.Samples, error) {
+		r.plan.Notify(fmt.Sprintf("%d MiB through %s", r.plan.ExecMB, name))
+		begin := time.Now()
+		n, err := move()
+		d := time.Since(begin)
+		if err == nil && n != op.Bytes {
+			err = fmt.Errorf("%d of %d bytes arrived", n, op.Bytes)
+		}
+		s := took(begin, d)
+		s.Bytes = n
+		s.Metrics["B/s"] = float64(n) / max(d, 1).Seconds()
+		return s, errors.Join(err, context.Cause(ctx))
+	})
+}
+
+// command runs a program of the host, which has to succeed.
+func command(ctx context.Context, argv []string) error {
+	path, err := exec.LookPath(argv[0])
+	if err != nil {
+		return err
+	}
+	var said bytes.Buffer
+	status, err := child.Command{
+		Name: argv[0], Binary: path, Arg0: argv[0], Args: argv[1:], Stdout: io.Discard, Stderr: &bounded{w: &said, room: 4 << 10}, Group: true,
+	}.Run(ctx)
+	if err := succeeded(status, err); err != nil {
+		return fmt.Errorf("%w: %s", err, strings.TrimSpace(said.String()))
+	}
+	return nil
+}
+
+func succeeded(status int, err error) error {
+	if err == nil && status != 0 {
+		return fmt.Errorf("exit status %d", status)
+	}
+	return err
+}
+
+// A counter counts what is written to it.
+type counter int64
+
+func (c *counter) Write(p []byte) (int, error) {
+	*c += counter(len(p))
+	return len(p), nil
+}
+
+// bounded passes on the beginning of what is written to it.
+type bounded struct {
+	w    io.Writer
+	room int
+}
+
+func (b *bounded) Write(p []byte) (int, error) {
+	n := min(len(p), b.room)
+	b.room -= n
+	_, _ = b.w.Write(p[:n])
+	return len(p), nil
+}

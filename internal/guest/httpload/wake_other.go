@@ -1,0 +1,7 @@
+//go:build !linux
+
+package httpload
+
+import "net"
+
+func wakeAt(net.Conn, int) {}

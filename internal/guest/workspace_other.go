@@ -1,6 +1,0 @@
-//go:build !linux
-
-package guest
-
-// syncTree has nothing to do where no virtual machine can be in between.
-func syncTree(string) error { return nil }
