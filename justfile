@@ -80,7 +80,7 @@ accuracy *args:
 speed *args:
     go run ./tools/duels speed {{ args }}
 
-# A real trial of two builds that differ in a sleep in the gateway: it is named, and nothing else.
+# A real trial of two builds that differ in a sleep in the gateway: it is named, and nothing that it does not touch.
 _ab-test: _vm-setup
     go run ./tools/aa -delay snapshots_create=200ms
 

@@ -12,7 +12,7 @@
 // and what it says when one operation of the new side is made slower in the
 // texts. The splits share their boots, so their interval is too narrow where
 // the machine itself changed. The others are slowdowns that are really there:
-// what is slower has to be named, and nothing else may be.
+// what is slower has to be named, and nothing that it does not touch.
 //
 // Exit status: 0 as it should be, 1 not, 2 usage, 3 not measured.
 package main
