@@ -105,7 +105,9 @@ workspace. A local file whose name has a colon is written with a slash, as in ./
 
 What a VM sends is written inside of the destination only. A link that leads
 out of what is copied, and what is neither a file nor a directory, is left out;
-cp says so and ends with status 1.`,
+cp says so and ends with status 1. It ends with status 3 where what comes would
+leave the disk with less than 512 MiB free, or a twentieth of a smaller disk, and
+after 1,048,576 files; a file that is not whole is removed.`,
 		Example: "  capsem-bench vm cp src vm1:\n  capsem-bench vm cp vm1:/var/log logs",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 2 {

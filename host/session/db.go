@@ -9,14 +9,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net/url"
 	"os"
 	"path/filepath"
 
+	"github.com/capsem/capsem-bench/internal/diskroom"
 	"github.com/capsem/capsem-bench/internal/scratch"
 	"github.com/dustin/go-humanize"
-	"golang.org/x/sys/unix"
 )
 
 // maxUnpacked bounds a compressed database once unpacked, and a copy: some
@@ -230,7 +229,7 @@ func (d *DB) copyIn(in io.Reader, name string, limit int64) (path string, err er
 	if err := d.tempDir(); err != nil {
 		return "", err
 	}
-	free, err := freeSpace(d.temp.Path())
+	free, _, err := diskroom.On(d.temp.Path())
 	if err != nil {
 		return "", err
 	}
@@ -255,18 +254,4 @@ func copyBounded(out io.Writer, in io.Reader, limit, free int64) error {
 		return fmt.Errorf("no room for it among the temporary files: %s are free", humanize.IBytes(uint64(free)))
 	}
 	return nil
-}
-
-// freeSpace is what this user may still write in the file system of a
-// directory, in bytes.
-func freeSpace(dir string) (int64, error) {
-	var fs unix.Statfs_t
-	if err := unix.Statfs(dir, &fs); err != nil {
-		return 0, fmt.Errorf("free space of %s: %w", dir, err)
-	}
-	blocks, size := fs.Bavail, uint64(fs.Bsize)
-	if size == 0 || blocks > math.MaxInt64/size {
-		return math.MaxInt64, nil
-	}
-	return int64(blocks * size), nil
 }

@@ -114,9 +114,6 @@ func TestCopiesLeaveSpace(t *testing.T) {
 	require.ErrorContains(t, copyBounded(io.Discard, strings.NewReader("database"), 7, freeMargin+8), "more than 7 B")
 	require.ErrorContains(t, copyBounded(io.Discard, strings.NewReader("database"), 8, freeMargin+7), "no room for it among the temporary files: 64 MiB are free")
 	require.ErrorContains(t, copyBounded(io.Discard, strings.NewReader("database"), 8, 0), "no room")
-	free, err := freeSpace(t.TempDir())
-	require.NoError(t, err)
-	assert.Positive(t, free)
 }
 
 // The directory of a process that was killed is removed by the next one, and

@@ -19,6 +19,10 @@ const maxDepth = 256
 // 300,000 files. It is held in memory.
 const maxListing = 64 << 20
 
+// maxFiles bounds the files and directories that a guest sends in one copy, as a
+// snapshot of a workspace does.
+const maxFiles = 1 << 20
+
 // A Copied says what a copy did.
 type Copied struct {
 	Files    int

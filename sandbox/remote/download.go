@@ -9,6 +9,8 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+
+	"github.com/capsem/capsem-bench/internal/diskroom"
 )
 
 // Download copies a file or directory of the guest here, as cp -R does: into
@@ -18,7 +20,9 @@ import (
 // The guest may send any name and change its files meanwhile. Everything is
 // written through an os.Root, so nothing lands outside of the destination;
 // a symbolic link is kept only if it stays inside the copied tree, and left out
-// with a warning if not. A file appears under its name when it is complete.
+// with a warning if not. A file appears under its name when it is complete. The
+// copy ends where it would fill the disk (package diskroom), or has more than
+// maxFiles files.
 func (c *Client) Download(ctx context.Context, src, dst string) (Copied, error) {
 	var d download
 	err := func() error {
@@ -41,7 +45,7 @@ func (c *Client) Download(ctx context.Context, src, dst string) (Copied, error) 
 			return err
 		}
 		defer d.root.Close()
-		d.top = name
+		d.top, d.room = name, diskroom.NewMeter(dir)
 		return d.copy(src, name, info, 0)
 	}()
 	return d.Copied, c.copied(ctx, err)
@@ -52,6 +56,8 @@ type download struct {
 	from *files
 	root *os.Root // what is written lies below it
 	top  string   // name of the copy in root
+	room *diskroom.Meter
+	made int // files and directories
 }
 
 // place splits the destination into a directory that exists and a name in it.
@@ -82,7 +88,10 @@ func plain(name string) bool {
 }
 
 func (d *download) copy(src, dst string, info fs.FileInfo, depth int) error {
+	d.made++
 	switch {
+	case d.made > maxFiles:
+		return fmt.Errorf("guest:%q: more than %d files", src, maxFiles)
 	case depth > maxDepth:
 		return fmt.Errorf("guest:%q: more than %d directories deep", src, maxDepth)
 	case info.IsDir():
@@ -157,7 +166,12 @@ func (d *download) file(src, dst string, mode fs.FileMode) (err error) {
 			_ = d.root.Remove(part)
 		}
 	}()
-	n, err := from.WriteTo(to)
+	w, err := d.room.Writer(to)
+	if err != nil {
+		_ = to.Close()
+		return err
+	}
+	n, err := from.WriteTo(w)
 	d.Files++
 	d.Bytes += n
 	if cerr := to.Close(); err == nil {

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"sync/atomic"
 
-	"golang.org/x/sys/unix"
+	"github.com/capsem/capsem-bench/internal/diskroom"
 )
 
 // The budgets of a store, all slots together. A guest decides how many files
@@ -13,9 +13,6 @@ import (
 const (
 	defaultMemory = 256 << 20
 	defaultDisk   = 32 << 30
-	// minFree is what a snapshot leaves free on the disk, or a twentieth of the
-	// disk where that is less.
-	minFree = 512 << 20
 )
 
 // pointerSize is what an entry takes in a tree that shares it.
@@ -76,20 +73,10 @@ func (d *disk) room(n int64) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNoRoom, err)
 	}
-	if floor := min(minFree, size/20); free-n < floor {
+	if floor := diskroom.Kept(size); free-n < floor {
 		return fmt.Errorf("%w: the host's disk has %d MiB left, and %d MiB stay free", errNoRoom, free>>20, floor>>20)
 	}
 	return nil
-}
-
-// freeOn returns what an unprivileged process could still write to a disk.
-func freeOn(dir string) (free, size int64, err error) {
-	var st unix.Statfs_t
-	if err := unix.Statfs(dir, &st); err != nil {
-		return 0, 0, err
-	}
-	unit := int64(st.Bsize) //nolint:unconvert // it is int32 on darwin
-	return int64(st.Bavail) * unit, int64(st.Blocks) * unit, nil
 }
 
 // A LeftOut says which files a snapshot does not have, although the workspace

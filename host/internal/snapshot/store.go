@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/capsem/capsem-bench/internal/diskroom"
 	"golang.org/x/sys/unix"
 )
 
@@ -114,7 +115,7 @@ func Open(ctx context.Context, cfg Config) (s *Store, err error) {
 		manual: cfg.AutoMax, seen: make(map[string]liveSum), turn: make(chan struct{}, 1),
 	}
 	s.memory.max = cmp.Or(cfg.MaxMemory, defaultMemory)
-	s.cloner.disk = disk{max: cmp.Or(cfg.MaxDisk, defaultDisk), dir: cfg.Dir, free: freeOn}
+	s.cloner.disk = disk{max: cmp.Or(cfg.MaxDisk, defaultDisk), dir: cfg.Dir, free: diskroom.On}
 	if s.lock, err = lock(filepath.Join(cfg.Dir, lockFile)); err != nil {
 		return nil, fmt.Errorf("snapshots: %w", err)
 	}
