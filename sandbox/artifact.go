@@ -134,7 +134,9 @@ func executable(path string) bool {
 	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
 }
 
-// checkout finds the module's root above the working directory.
+// checkout finds the module's root above the working directory. What it holds is
+// built and run, so a directory in which everybody can put files, such as the one
+// for temporary files, is none.
 func checkout() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -142,7 +144,7 @@ func checkout() (string, error) {
 	}
 	for {
 		text, err := os.ReadFile(filepath.Join(dir, "go.mod"))
-		if err == nil && strings.HasPrefix(string(text), "module "+Module+"\n") {
+		if err == nil && strings.HasPrefix(string(text), "module "+Module+"\n") && !everybodys(dir) {
 			return dir, nil
 		}
 		parent := filepath.Dir(dir)
@@ -151,6 +153,12 @@ func checkout() (string, error) {
 		}
 		dir = parent
 	}
+}
+
+// everybodys reports whether everybody may put files into a directory.
+func everybodys(dir string) bool {
+	info, err := os.Stat(dir)
+	return err != nil || info.Mode().Perm()&0o002 != 0
 }
 
 // system is the GOOS to build for; "" is this one.

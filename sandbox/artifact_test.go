@@ -48,3 +48,21 @@ func TestGuestBinaryIsThatOfTheREADME(t *testing.T) {
 	require.NoError(t, err)
 	assert.LessOrEqual(t, info.Size(), int64(10_000_000), "it is copied into every VM")
 }
+
+// Local user to root: sources that anybody can have put above the working
+// directory are not built and run.
+func TestCheckoutOfEverybody(t *testing.T) {
+	dir := t.TempDir()
+	work := filepath.Join(dir, "work")
+	require.NoError(t, os.Mkdir(work, 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "go.mod"), []byte("module "+Module+"\n"), 0o644))
+	t.Chdir(work)
+	root, err := checkout()
+	require.NoError(t, err)
+	assert.Equal(t, dir, root)
+	for _, mode := range []os.FileMode{0o777, 0o777 | os.ModeSticky} {
+		require.NoError(t, os.Chmod(dir, mode))
+		_, err = checkout()
+		require.ErrorIs(t, err, os.ErrNotExist)
+	}
+}
