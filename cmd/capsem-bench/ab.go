@@ -232,7 +232,7 @@ func (a *app) ab(ctx context.Context, opt *abOptions, kinds []sandboxKind, categ
 	if err := a.fitToBegin(ctx, opt, func(what string) { p.step(what, 0) }); err != nil {
 		return err
 	}
-	t, err := a.newABTrial(ctx, opt, categories, func(what string) { p.step(what, 0) })
+	t, err := a.newABTrial(ctx, opt, categories, []string{""}, func(what string) { p.step(what, 0) })
 	p.step("", 0)
 	if err != nil {
 		return err
@@ -290,8 +290,10 @@ type abSide struct {
 
 func (t *abTrial) builds() string { return filepath.Join(t.Dir, "builds") }
 
-// newABTrial finds and builds both sides and settles the plan.
-func (a *app) newABTrial(ctx context.Context, opt *abOptions, categories []catalogue.Category, notify func(string)) (*abTrial, error) {
+// newABTrial finds and builds both sides, for each of the architectures, and
+// settles the plan. The architecture "" is this machine's, in a trial that it
+// measures itself.
+func (a *app) newABTrial(ctx context.Context, opt *abOptions, categories []catalogue.Category, arches []string, notify func(string)) (*abTrial, error) {
 	t := &abTrial{a: a, opt: opt, sides: make(map[string]*abSide)}
 	t.Dir = opt.out
 	if t.Dir == "" {
@@ -309,32 +311,12 @@ func (a *app) newABTrial(ctx context.Context, opt *abOptions, categories []catal
 		opt  sideOptions
 		to   *ab.Build
 	}{{ab.Base, opt.base, &t.Plan.Base}, {ab.Cand, opt.cand, &t.Plan.Cand}} {
-		b, err := s.opt.build(ctx, notify)
+		side, digests, err := t.makeSide(ctx, s.name, s.opt, arches, notify)
 		if err != nil {
 			return nil, err
-		}
-		if opt.sandbox == "capsem" && s.opt.what == "" && s.opt.bin != "" {
-			b.labels = labelsOfCapsem(ctx, s.opt.bin)
-		}
-		side := &abSide{abBuild: b, options: s.opt}
-		if side.labels, err = opt.labelWords(&s.opt, b.labels); err != nil {
-			return nil, exit(exitUsage, err)
-		}
-		if err := side.complete(ctx, notify); err != nil {
-			return nil, unfit(ctx, err)
-		}
-		if err := side.findBin(ctx, opt.sandbox == "capsem"); err != nil {
-			return nil, err
-		}
-		digests, err := b.copyTo(t.builds())
-		if err != nil {
-			return nil, exit(exitUnfit, fmt.Errorf("keeping the %s build: %w", s.name, err))
-		}
-		if side.bin != "" {
-			digests[partBin] = side.binDigest
 		}
 		side.args, side.env = t.runArgs(side), s.opt.env
-		*s.to = ab.Build{Name: b.name, Files: digests, Args: side.args, Env: side.env}
+		*s.to = ab.Build{Name: side.name, Files: digests, Args: side.args, Env: side.env}
 		t.sides[s.name] = side
 	}
 	t.AcceptUnfit = opt.accept
@@ -381,17 +363,20 @@ func (t *abTrial) keepJudging() error {
 // complete gives a side the parts that its build does not have: this command,
 // and the binaries that run would find. They are found once, so that no boot
 // spends time on it and all boots run the same.
-func (s *abSide) complete(ctx context.Context, notify func(string)) error {
+func (s *abSide) complete(ctx context.Context, arch string, notify func(string)) error {
 	if s.parts[partCommand] == "" {
-		self, err := self()
+		command, err := commandFor(ctx, arch, notify)
 		if err != nil {
 			return err
 		}
-		s.parts[partCommand] = self
+		s.parts[partCommand] = command
 	}
 	for part, artifact := range map[string]sandbox.Artifact{partGuest: sandbox.GuestBinary(), partTools: sandbox.GuestTools()} {
 		if s.parts[part] != "" {
 			continue
+		}
+		if foreignArch(arch) {
+			artifact = artifact.For(arch)
 		}
 		switch path, err := artifact.Find(ctx, notify); {
 		case err == nil:

@@ -47,28 +47,31 @@ type abBuild struct {
 
 // resolveBuild finds what people mean: a directory with parts of a build, a
 // checkout to build, a guest binary, or a git ref of the repository around
-// the working directory.
-func resolveBuild(ctx context.Context, what string, notify func(string)) (*abBuild, error) {
+// the working directory. arch is what it has to run on; "" is this machine.
+func resolveBuild(ctx context.Context, what, arch string, notify func(string)) (*abBuild, error) {
 	info, err := os.Stat(what)
 	switch {
 	case err == nil && info.IsDir():
 		if isCheckout(what) {
 			// A checkout changes while one works in it: it is built again.
-			dir, err := buildDir("checkout-" + shortHash(abs(what)))
+			dir, err := buildDir("checkout-" + shortHash(abs(what)) + archSuffix(arch))
 			if err != nil {
 				return nil, err
 			}
 			labels := labelsOfCheckout(ctx, what) // of the sources that are built
-			b, err := buildAll(ctx, what, what, dir, notify)
+			b, err := buildAll(ctx, what, what, dir, arch, notify)
 			if err != nil {
 				return nil, err
 			}
 			b.labels = labels
 			return b, nil
 		}
-		b, err := partsIn(what, what)
+		b, err := partsIn(what, archDir(what, arch))
 		if err == nil && b.parts[partCommand] != "" {
 			b.labels = labelsOfBinary(b.parts[partCommand])
+		}
+		if err == nil {
+			err = b.fits(arch)
 		}
 		return b, err
 	case err == nil && info.Mode().IsRegular():
@@ -79,13 +82,14 @@ func resolveBuild(ctx context.Context, what string, notify func(string)) (*abBui
 			return nil, usage("%s: --base and --cand are builds of capsem-bench; a program of Capsem is compared by\n"+
 				"  capsem-bench ab --sandbox capsem --base-bin OLD/capsem --cand-bin NEW/capsem", what)
 		}
-		return &abBuild{name: what, parts: map[string]string{partGuest: abs(what)}}, nil
+		b := &abBuild{name: what, parts: map[string]string{partGuest: abs(what)}}
+		return b, b.fits(arch)
 	case err == nil:
 		return nil, usage("%s: want a guest binary, a directory or a git ref", what)
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, exit(exitUsage, err)
 	}
-	return buildRef(ctx, what, notify)
+	return buildRef(ctx, what, arch, notify)
 }
 
 // none reports whether nothing says what the side is.
@@ -101,11 +105,11 @@ func (o sideOptions) label() string {
 
 // build is the side's build. One that says only how its guest runs something
 // has no parts of its own: what is compared is the guests.
-func (o sideOptions) build(ctx context.Context, notify func(string)) (*abBuild, error) {
+func (o sideOptions) build(ctx context.Context, arch string, notify func(string)) (*abBuild, error) {
 	if o.what == "" {
 		return &abBuild{name: o.label(), parts: make(map[string]string)}, nil
 	}
-	return resolveBuild(ctx, o.what, notify)
+	return resolveBuild(ctx, o.what, arch, notify)
 }
 
 // execName is the name of a side that has no build.
@@ -158,7 +162,7 @@ func isOurs(mod string) bool {
 
 // buildRef builds a git ref in a worktree of its own, which is removed
 // afterwards. What was built is kept, so a commit is built once.
-func buildRef(ctx context.Context, ref string, notify func(string)) (built *abBuild, err error) {
+func buildRef(ctx context.Context, ref, arch string, notify func(string)) (built *abBuild, err error) {
 	commit, err := ownCommit(ctx, ref)
 	if err != nil {
 		return nil, err
@@ -169,7 +173,7 @@ func buildRef(ctx context.Context, ref string, notify func(string)) (built *abBu
 			built.built = true
 		}
 	}()
-	dir, err := buildDir("commit-" + commit + "-" + runtime.Version())
+	dir, err := buildDir("commit-" + commit + "-" + runtime.Version() + archSuffix(arch))
 	if err != nil {
 		return nil, err
 	}
@@ -191,7 +195,7 @@ func buildRef(ctx context.Context, ref string, notify func(string)) (built *abBu
 	defer func() {
 		_, _ = git(context.WithoutCancel(ctx), "worktree", "remove", "--force", tree)
 	}()
-	b, err := buildAll(ctx, name, tree, dir, notify)
+	b, err := buildAll(ctx, name, tree, dir, arch, notify)
 	if err != nil {
 		return nil, err
 	}
@@ -258,7 +262,7 @@ func buildDir(id string) (string, error) {
 
 // buildAll builds all parts from sources. Two builds at once each write files
 // of their own.
-func buildAll(ctx context.Context, name, src, dir string, notify func(string)) (*abBuild, error) {
+func buildAll(ctx context.Context, name, src, dir, arch string, notify func(string)) (*abBuild, error) {
 	artifacts := map[string]sandbox.Artifact{
 		partCommand: sandbox.GuestCommand(),
 		partGuest:   sandbox.GuestBinary(),
@@ -266,7 +270,7 @@ func buildAll(ctx context.Context, name, src, dir string, notify func(string)) (
 	}
 	b := &abBuild{name: name, parts: make(map[string]string), built: true}
 	for _, part := range buildParts() {
-		notify("building " + part + " of " + name)
+		notify("building " + part + archSuffix(arch) + " of " + name)
 		tmp, err := os.CreateTemp(dir, "."+part+"-*")
 		if err != nil {
 			return nil, exit(exitUnfit, err)
@@ -275,7 +279,7 @@ func buildAll(ctx context.Context, name, src, dir string, notify func(string)) (
 		defer os.Remove(tmp.Name())
 		cmd := exec.CommandContext(ctx, "go", artifacts[part].Build(tmp.Name())...)
 		cmd.Dir = src
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=", "GOARCH=", "GOWORK=off")
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=", "GOARCH="+arch, "GOWORK=off")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return nil, unfit(ctx, fmt.Errorf("building %s of %s: %w\n%s", part, name, err, bytes.TrimSpace(out)))
 		}

@@ -7,12 +7,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
 	"github.com/capsem/capsem-bench/cmd/capsem-bench/internal/ab"
 	"github.com/capsem/capsem-bench/cmd/capsem-bench/internal/fleet"
 	"github.com/capsem/capsem-bench/internal/catalogue"
+	"github.com/capsem/capsem-bench/internal/shell"
 	"github.com/capsem/capsem-bench/internal/termtext"
 	"github.com/spf13/pflag"
 )
@@ -21,6 +23,7 @@ import (
 type engineOptions struct {
 	name                        string // "" measures on this machine
 	machines                    int
+	arches                      []string
 	partition, constraint, time string // of Slurm
 }
 
@@ -28,10 +31,15 @@ func engines() []string { return []string{"local", "slurm"} }
 
 func (o *engineOptions) flags(f *pflag.FlagSet) {
 	f.StringVar(&o.name, "engine", "", "have `NAME` measure on several machines: "+strings.Join(engines(), ", ")+"; see docs/fleet.md")
+	o.archFlag(f)
 	f.IntVar(&o.machines, "nodes", 0, "how many machines of the engine measure at once: `N`")
 	f.StringVar(&o.partition, "partition", "", "slurm: the `NAME` of the partition")
 	f.StringVar(&o.constraint, "constraint", "", "slurm: the `FEATURES` that a node needs")
 	f.StringVar(&o.time, "time", "", "slurm: the `LIMIT` of a shard's time, as sbatch takes it")
+}
+
+func (o *engineOptions) archFlag(f *pflag.FlagSet) {
+	f.StringSliceVar(&o.arches, "arch", nil, "of several machines: build both sides for machines of each `ARCHITECTURE`: amd64, arm64 (default this machine's)")
 }
 
 // abFleet runs a trial on the machines of an engine and gates on it. With the
@@ -140,13 +148,16 @@ const pollEvery = 2 * time.Second
 func (t *abTrial) follower(ctx context.Context) (*fleet.Follower, error) {
 	f := &fleet.Follower{Dir: t.Dir, Every: pollEvery}
 	dir := abs(t.Dir)
-	command, err := t.keepSelf()
+	commands, err := t.keepCommands(ctx)
 	if err != nil {
 		return nil, err
 	}
-	command = abs(command)
 	switch t.opt.engine.name {
 	case "local":
+		if err := t.checkMachine(); err != nil {
+			return nil, err
+		}
+		command := abs(commands[runtime.GOARCH])
 		f.Every = pollEvery / 20
 		f.Engine = &fleet.Local{Run: func(ctx context.Context, shard int) error {
 			cmd := exec.CommandContext(ctx, command, "ab", "shard", dir, fmt.Sprint(shard))
@@ -166,24 +177,13 @@ func (t *abTrial) follower(ctx context.Context) (*fleet.Follower, error) {
 		}
 		e := t.opt.engine
 		f.Engine = &fleet.Slurm{
-			Dir: dir, Command: []string{command, "ab", "shard", dir}, Name: name,
+			Dir: dir, Script: commands.script(abs) + " ab shard " + shell.Join(dir), Name: name,
 			Partition: e.partition, Constraint: e.constraint, Time: e.time,
 		}
 	default:
 		return nil, usage("--engine %q: want one of %s", t.opt.engine.name, strings.Join(engines(), ", "))
 	}
 	return f, nil
-}
-
-// keepSelf keeps this command with the builds, for other machines, and returns
-// where.
-func (t *abTrial) keepSelf() (string, error) {
-	path, err := self()
-	if err != nil {
-		return "", exit(exitUnfit, err)
-	}
-	command, _, err := keepBuild(t.builds(), partCommand, path)
-	return command, exit(exitUnfit, err)
 }
 
 // jobName is what a scheduler knows the trial by: it has the plan's digest.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 
@@ -36,12 +37,18 @@ func (a *app) abPlanCommand() *cobra.Command {
 machine: plan.json, the builds by their SHA-256, and the policy. A stage of the
 plan is divided into shards for N machines, of two pairs of boots or more each.
 
+The builds are for this machine's architecture, or for those of --arch: sources
+are built for each of them, and a directory of builds has them in directories
+named amd64 and arm64. A shard on a machine of another architecture ends with
+status 3.
+
 Rounds are not timed, since the plan is made where nothing is measured: a boot
 has ` + strconv.Itoa(compare.DefaultRounds) + ` without --count. A plan that is there already is kept, when it
 is the same.`,
 		Example: `  capsem-bench ab plan --base main --cand . --machines 5 --dir trial
   capsem-bench ab shard trial 1      on any machine, as every other shard
-  capsem-bench ab judge trial`,
+  capsem-bench ab judge trial
+  capsem-bench ab plan --base main --cand . --machines 5 --arch amd64,arm64 --dir trial`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			categories, err := categories(args)
 			if err != nil {
@@ -62,7 +69,7 @@ is the same.`,
 				return err
 			}
 			if manifest.kind != "" {
-				return t.manifest(&manifest, 1, t.shardsOf(1))
+				return t.manifest(cmd.Context(), &manifest, 1, t.shardsOf(1))
 			}
 			return a.output(t.next(1, nil))
 		},
@@ -77,6 +84,7 @@ is the same.`,
 	f.Lookup("count").Usage = fmt.Sprintf("rounds of every operation in a boot (default %d)", compare.DefaultRounds)
 	f.Lookup("out").Usage = "keep everything in `DIR`; --dir is the same flag"
 	f.IntVar(&machines, "machines", 0, "how many machines measure at once: `N`")
+	opt.engine.archFlag(f)
 	f.BoolVarP(&opt.quiet, "quiet", "q", false, "no progress")
 	manifest.flags(f)
 	opt.judging.format = "text"
@@ -95,17 +103,20 @@ func (a *app) abPlan(ctx context.Context, opt *abOptions, kinds []sandboxKind, c
 	if err := opt.check(kinds); err != nil {
 		return nil, err
 	}
+	if err := opt.checkArches(); err != nil {
+		return nil, err
+	}
 	if opt.count == 0 {
 		opt.count = compare.DefaultRounds
 	}
 	p := newProgress(a.term, opt.quiet)
 	defer p.Close()
-	t, err := a.newABTrial(ctx, opt, categories, func(what string) { p.step(what, 0) })
+	t, err := a.newABTrial(ctx, opt, categories, opt.engine.arches, func(what string) { p.step(what, 0) })
 	p.step("", 0)
 	if err != nil {
 		return nil, err
 	}
-	t.Plan.Fleet = &ab.Fleet{Machines: opt.engine.machines, Labels: make(map[string]string)}
+	t.Plan.Fleet = &ab.Fleet{Machines: opt.engine.machines, OS: runtime.GOOS, Arches: opt.engine.arches, Labels: make(map[string]string)}
 	for name, side := range t.sides {
 		t.Plan.Fleet.Labels[name] = side.labels
 	}
@@ -155,7 +166,11 @@ func (t *abTrial) keptSides() error {
 			abBuild: &abBuild{name: s.Name, parts: make(map[string]string)},
 			args:    s.Args, env: s.Env, labels: t.Plan.Fleet.Labels[s.name],
 		}
-		for role, sum := range s.Files {
+		for key, sum := range s.Files {
+			role, here := t.partOf(key)
+			if !here {
+				continue
+			}
 			switch role {
 			case partImage: // run verifies it
 				continue
@@ -195,8 +210,8 @@ after each boot, and shard.json with the digest of every file. The directory is
 written aside and renamed, so a shard is there whole or not at all. A shard that
 is there already is not measured again. DIR may be a copy on another machine.
 
-Exit status 3 says that this machine was not fit, or ended too early: another one
-may measure the shard. 1 says that boots of the new build crash. What such an
+Exit status 3 says that this machine was not fit, ended too early, or has an
+architecture that the plan has no build for: another one may measure the shard. 1 says that boots of the new build crash. What such an
 attempt measured is kept in DIR/failed.`,
 		Example: `  capsem-bench ab shard trial 3`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -223,6 +238,9 @@ func (a *app) abShard(ctx context.Context, dir string, number int, machine strin
 		return err
 	}
 	if t.Machine, err = machineName(machine); err != nil {
+		return err
+	}
+	if err := t.checkMachine(); err != nil {
 		return err
 	}
 	if err := t.keptSides(); err != nil {
@@ -322,7 +340,7 @@ func (a *app) abJudge(ctx context.Context, dirs []string, format string, next bo
 	case errors.As(err, &missing) && next:
 		return a.numbers(missing.Missing)
 	case errors.As(err, &missing) && manifest.kind != "":
-		return t.manifest(manifest, missing.Stage.Number, missing.Missing)
+		return t.manifest(ctx, manifest, missing.Stage.Number, missing.Missing)
 	case errors.As(err, &missing):
 		return exit(exitUnfit, errors.New(strings.TrimSuffix(t.next(missing.Stage.Number, missing), "\n")))
 	case err != nil:

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"path/filepath"
@@ -78,15 +79,14 @@ spec:
 `
 
 // manifest prints the Job that measures shards of a look.
-func (t *abTrial) manifest(o *manifestOptions, look int, shards []int) error {
-	command, err := t.keepSelf()
+func (t *abTrial) manifest(ctx context.Context, o *manifestOptions, look int, shards []int) error {
+	commands, err := t.keepCommands(ctx)
 	if err != nil {
 		return err
 	}
-	inside, err := filepath.Rel(t.Dir, command)
-	if err != nil {
-		return exit(exitUnfit, err)
-	}
+	script := commands.script(func(command string) string {
+		return "/trial/" + filepath.ToSlash(filepath.Join("builds", filepath.Base(filepath.Dir(command)), filepath.Base(command)))
+	})
 	name, err := t.jobName()
 	if err != nil {
 		return err
@@ -106,7 +106,7 @@ func (t *abTrial) manifest(o *manifestOptions, look int, shards []int) error {
 		Shards                     []string
 	}{
 		fmt.Sprintf("%s-look-%d", name, look), o.image, o.claim,
-		`set -- ` + strings.Join(numbers, " ") + `; shift "$JOB_COMPLETION_INDEX"; exec /trial/` + filepath.ToSlash(inside) + ` ab shard /trial "$1" --machine "$NODE_NAME"`,
+		`set -- ` + strings.Join(numbers, " ") + `; shift "$JOB_COMPLETION_INDEX"; ` + script + ` ab shard /trial "$1" --machine "$NODE_NAME"`,
 		numbers,
 	})
 	if err != nil {

@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/capsem/capsem-bench/compare"
 	"github.com/capsem/capsem-bench/internal/atomicfile"
@@ -17,6 +19,10 @@ import (
 // A Fleet says how the boots of a plan are divided among machines.
 type Fleet struct {
 	Machines int `json:"machines"` // that measure a stage at once, at most
+	// OS and Arches are what the builds run on, as Go names them. A plan
+	// without them says nothing of it.
+	OS     string   `json:"os,omitempty"`
+	Arches []string `json:"arches,omitempty"`
 	// Labels are the labels of each side, as the guest's variable has them: only
 	// the machine of the plan can ask git.
 	Labels map[string]string `json:"labels,omitempty"`
@@ -24,6 +30,18 @@ type Fleet struct {
 
 // MaxMachines bounds a fleet.
 const MaxMachines = 200
+
+// ErrNoBuild is returned for a machine that the plan has no build for.
+var ErrNoBuild = errors.New("the plan has no build for this machine")
+
+// Fits returns an error that wraps ErrNoBuild for a machine that the builds do
+// not run on.
+func (f *Fleet) Fits(system, arch string) error {
+	if f.OS == "" || f.OS == system && slices.Contains(f.Arches, arch) {
+		return nil
+	}
+	return fmt.Errorf("%w, which is %s on %s: it has %s on %s", ErrNoBuild, system, arch, f.OS, strings.Join(f.Arches, " and "))
+}
 
 // A Shard is pairs of one stage that one machine measures.
 type Shard struct {

@@ -228,7 +228,7 @@ func TestSlurmCommands(t *testing.T) {
 	said := filepath.Join(dir, "said")
 	t.Setenv("SAID", said)
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
-	s := &Slurm{Dir: "/t", Command: []string{"/t/a b", "it's"}, Name: "name", Partition: "p", Constraint: "c", Time: "5"}
+	s := &Slurm{Dir: "/t", Script: "exec '/t/a b' shard", Name: "name", Partition: "p", Constraint: "c", Time: "5"}
 	jobs, err := s.Submit(context.Background(), []Task{{Shard: 1}, {Shard: 2, Avoid: []string{"n1"}}, {Shard: 3}})
 	require.NoError(t, err)
 	assert.Equal(t, []string{"7", "7"}, jobs)
@@ -238,7 +238,7 @@ func TestSlurmCommands(t *testing.T) {
 	text, err := os.ReadFile(said)
 	require.NoError(t, err)
 	const options = "sbatch --parsable --job-name=name --array=%s --nodes=1 --ntasks=1 --exclusive --requeue --open-mode=append --chdir=/t --output=/t/jobs/%%A_%%a.txt --partition=p --constraint=c --time=5%s\n"
-	const job = "#!/bin/sh\nexec '/t/a b' 'it'\\''s' \"$SLURM_ARRAY_TASK_ID\"\n"
+	const job = "#!/bin/sh\nexec '/t/a b' shard \"$SLURM_ARRAY_TASK_ID\"\n"
 	assert.Equal(t, fmt.Sprintf(options, "1,3", "")+job+fmt.Sprintf(options, "2", " --exclude=n1")+job+fmt.Sprintf(options, "2", "")+job+
 		"squeue --noheader --array --states=all --name=name --format=%F|%K|%T|%N\nscancel --quiet 7 7\n", string(text))
 }

@@ -9,17 +9,15 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/capsem/capsem-bench/internal/shell"
 )
 
 // Slurm has shards measured by array jobs of Slurm, one node each, which it
 // shares with nobody. The trial's directory has to be on a file system that the
 // nodes share. It uses sbatch, squeue and scancel, and no accounting.
 type Slurm struct {
-	Dir     string   // of the trial, absolute
-	Command []string // that measures a shard, without its number
-	Name    string   // of the jobs: the same for every follower of the directory, and nobody else's
+	Dir    string // of the trial, absolute
+	Script string // of sh, that measures the shard whose number is appended
+	Name   string // of the jobs: the same for every follower of the directory, and nobody else's
 	// Options of sbatch; "" leaves the choice to Slurm.
 	Partition, Constraint, Time string
 }
@@ -61,7 +59,7 @@ func (s *Slurm) submit(ctx context.Context, shards []string, avoid string) (job 
 			args = append(args, "--"+o.name+"="+o.value)
 		}
 	}
-	script := "#!/bin/sh\nexec " + shell.Join(s.Command...) + ` "$SLURM_ARRAY_TASK_ID"` + "\n"
+	script := "#!/bin/sh\n" + s.Script + ` "$SLURM_ARRAY_TASK_ID"` + "\n"
 	out, err := output(ctx, script, "sbatch", args...)
 	if err != nil {
 		return "", err
