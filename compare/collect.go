@@ -260,6 +260,7 @@ func (j *judge) classify(f *Finding, op *opBoots, diffs []Difference, rk *Ranker
 func statusVerdict(base, cand Sample) (Verdict, string) {
 	bad := func(s Sample) string { return string(s.Status) + ": " + s.Reason }
 	few := func(s Sample) bool { return s.Few > 0 && s.Boots == 0 && s.Bad == 0 }
+	had := base.Boots+base.Bad > 0 // what old only skipped, new cannot lose
 	switch {
 	case few(cand):
 		return Skipped, "new: " + cand.Reason
@@ -267,13 +268,15 @@ func statusVerdict(base, cand Sample) (Verdict, string) {
 		return Skipped, "old: " + base.Reason
 	case cand.Bad > 0 && base.Boots == 0 && base.Bad > 0:
 		return Failed, "on both sides; new " + bad(cand)
-	case cand.Bad > 0 && cand.Status == record.Missing && cand.Boots == 0:
+	case cand.Bad > 0 && cand.Status == record.Missing && cand.Boots == 0 && had:
 		return Missing, "new " + bad(cand)
 	case cand.Bad > 0:
 		return Failed, "new " + bad(cand)
+	case !cand.seen() && !had:
+		return Skipped, "old: " + base.Reason + "; new does not have it"
 	case !cand.seen():
 		return Missing, "new does not have it"
-	case cand.Boots == 0 && (base.Boots > 0 || base.Bad > 0):
+	case cand.Boots == 0 && had:
 		return Missing, "new " + bad(cand)
 	case cand.Boots == 0:
 		return Skipped, cand.Reason

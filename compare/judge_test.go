@@ -167,11 +167,34 @@ func TestOldSideOfVerdicts(t *testing.T) {
 	assert.Equal(t, New, c.find(t, "startup/codex").Verdict)
 	assert.Equal(t, Pass, Gate(c).Status)
 
+	// What old skipped, new cannot have lost.
+	skipping := boottest.New(3)
+	skipping.Edit = func(b *boottest.Boot) {
+		if b.Side == boottest.Base {
+			b.Skip("startup/codex", "no codex in PATH")
+		} else {
+			b.Drop("startup/codex")
+		}
+	}
+	c = judged(t, skipping, Options{}, 16)
+	f := c.find(t, "startup/codex")
+	assert.Equal(t, Skipped, f.Verdict)
+	assert.Equal(t, "old: no codex in PATH; new does not have it", f.Reason)
+	assert.Equal(t, Pass, Gate(c).Status)
+	assert.Equal(t, CannotTell, Gate(judged(t, skipping, Options{Policy: requiring("startup/codex")}, 16)).Status)
+
 	c = judged(t, base(func(b *boottest.Boot) { b.Fail("http/get", "45 of 50 requests failed") }), Options{}, 16)
 	assert.Equal(t, Failed, c.find(t, "http/get req/s").Verdict)
 	d := Gate(c)
 	assert.Equal(t, CannotTell, d.Status, "an improvement does not block, and there is nothing to compare with")
 	assert.Contains(t, d.Reasons[0], "45 of 50 requests failed")
+}
+
+// requiring is the default policy with ops that have to be measured.
+func requiring(ops ...string) *Policy {
+	p := DefaultPolicy()
+	p.Required = ops
+	return p
 }
 
 func TestRefused(t *testing.T) {
