@@ -168,7 +168,7 @@ func (j *judge) noteMissingBoots(f *Finding) {
 	if f.replayed.Closed || f.worse || f.Hi <= f.op.limit() || max(f.gaps[0], f.gaps[1]) <= BadBoots {
 		return // settled, rejected, shown not slower, or like the others
 	}
-	if worstP(j.rk, sizes(f.replayed.Tested)) <= j.plan.Alpha/float64(max(j.c.Ops, 1)) {
+	if worstOf(j.rk, f.replayed.Tested) <= j.plan.Alpha/float64(max(j.c.Ops, 1)) {
 		return
 	}
 	of := func(s Sample, gaps int) string { return fmt.Sprintf("%d of %d", s.Boots, s.Boots+gaps) }

@@ -232,6 +232,32 @@ func TestSlowerOnSomeMachines(t *testing.T) {
 	assert.Contains(t, d.Regressions[0].Doubts, "slower on 3 of 5 machines: arm64")
 }
 
+// An op that too few boots of a fleet measured is told from one that enough
+// did by the test that tells whether a plan of a fleet can reject: ranks over
+// all machines of a stage.
+func TestTooFewBootsOfAFleet(t *testing.T) {
+	const op = "disk/seq_write"
+	for _, tt := range []struct {
+		skips int
+		few   bool
+	}{{0, false}, {6, false}, {13, true}, {17, true}} {
+		skips := tt.skips
+		c := fleetOf(t, 4, func(b *boottest.Boot, _ int) {
+			switch {
+			case b.Side == boottest.Cand && skips > 0:
+				skips--
+				b.Skip(op, "no space")
+			case b.Side == boottest.Cand:
+				for _, v := range b.Find(op).Values {
+					v["B/s"] /= 1.3
+				}
+			}
+		})
+		f := c.find(t, op)
+		assert.Equal(t, tt.few, f.TooFewBoots != "", "%d skipped: %s", tt.skips, f.TooFewBoots)
+	}
+}
+
 // Boots that ran one side after the other on a machine prove nothing, whatever
 // ran elsewhere meanwhile.
 func TestOrderIsThatOfEachMachine(t *testing.T) {
