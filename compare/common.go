@@ -64,12 +64,13 @@ func removeCommonMode(rk *Ranker, items []Op, strata []Stratum) []Stratum {
 		func(s Stratum) []float64 { return s.Base },
 		func(s Stratum) []float64 { return s.Cand },
 	}
+	movement := newMovement(ops)
 	var scaled, plain []float64 // of every boot, Old's first
 	for _, side := range sides {
 		for boot := range side(strata[0]) {
 			at := func(i int) float64 { return side(strata[i])[boot] - ops[i].centre }
-			scaled = append(scaled, commonMovement(ops, func(i int) float64 { return at(i) / ops[i].spread }))
-			plain = append(plain, commonMovement(ops, func(i int) float64 {
+			scaled = append(scaled, movement.of(func(i int) float64 { return at(i) / ops[i].spread }))
+			plain = append(plain, movement.of(func(i int) float64 {
 				if ops[i].Linear {
 					return math.NaN()
 				}
@@ -128,31 +129,47 @@ func (op *movingOp) follows(scaled, plain float64) float64 {
 	return max(-bound, min(bound, commonShare*scaled*op.spread))
 }
 
-// commonMovement is the median over the groups of the median of their ops'
+// movement is the median over the groups of the median of their ops'
 // movements. Ops that do not move, and those without a number, are left out.
-func commonMovement(ops []movingOp, movement func(i int) float64) float64 {
-	groups := make(map[string][]float64)
+type movement struct {
+	groups                [][]int // of ops that move
+	values, medians, each []float64
+}
+
+func newMovement(ops []movingOp) *movement {
+	byGroup := make(map[string][]int)
 	for i, op := range ops {
-		if op.spread == 0 {
-			continue
-		}
-		if m := movement(i); !math.IsNaN(m) {
-			groups[op.Group] = append(groups[op.Group], m)
+		if op.spread != 0 {
+			byGroup[op.Group] = append(byGroup[op.Group], i)
 		}
 	}
-	var medians []float64
-	for _, m := range groups {
-		slices.Sort(m)
-		medians = append(medians, middle(m))
+	return &movement{groups: slices.Collect(maps.Values(byGroup))}
+}
+
+func (m *movement) of(op func(i int) float64) float64 {
+	m.medians, m.each = m.medians[:0], m.each[:0]
+	for _, group := range m.groups {
+		m.values = m.values[:0]
+		for _, i := range group {
+			if v := op(i); !math.IsNaN(v) {
+				m.values = append(m.values, v)
+			}
+		}
+		if len(m.values) > 0 {
+			m.each = append(m.each, m.values...)
+			slices.Sort(m.values)
+			m.medians = append(m.medians, middle(m.values))
+		}
 	}
-	if len(medians) == 0 {
+	out := m.medians
+	if len(out) == 0 {
 		return 0
 	}
-	if len(medians) < fewGroups {
-		medians = slices.Concat(slices.Collect(maps.Values(groups))...)
+	if len(out) < fewGroups {
+		out = m.each
 	}
-	slices.Sort(medians)
-	return middle(medians)
+	slices.Sort(out)
+	return middle(out)
 }
 
 func upperQuartile(v []float64) float64 {

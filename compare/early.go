@@ -53,19 +53,39 @@ func (r *replay) clippedMaxT(members []int, level float64) map[int]float64 {
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return -compareFloat(stats[a].observed, stats[b].observed) })
 	perms := r.rk.permutations(shape)
-	tables := make([][][]float64, len(stats))
+	family := make([]*permuted, len(stats))
 	for i := range stats {
-		tables[i] = perms.sums(stats[i].scores)
+		family[i] = &permuted{scores: stats[i].scores, most: mostOf(stats[i].scores, shape)}
 	}
 	running := 0.0
 	for _, i := range order {
 		if running <= level {
-			running = max(running, perms.share(stats[i].observed, level, tables))
-			tables[i] = nil // rejected: no longer in the way
+			running = max(running, perms.share(stats[i].observed, level, family, i))
+			family[i] = nil // rejected: no longer in the way
 		}
 		out[i] = running
 	}
 	return out
+}
+
+// permuted is a member whose labels are permuted.
+type permuted struct {
+	scores [][]float64
+	most   float64     // no way to choose labels makes its statistic larger
+	sums   [][]float64 // of each stage and way, once they were asked for
+}
+
+// mostOf is the sum of the largest scores of each stage.
+func mostOf(scores [][]float64, shape [][2]int) (most float64) {
+	for s, own := range scores {
+		if own != nil {
+			own = ascending(own)
+			for _, x := range own[len(own)-shape[s][1]:] {
+				most += x
+			}
+		}
+	}
+	return most
 }
 
 // clipped is one member: its scores by stage and boot, candidate boots after
@@ -171,14 +191,16 @@ type permutations struct {
 	drawn  int // so many drawn combinations; 0: all
 }
 
-// ways are those of one stage.
+// ways are those of one stage: for each, which boots are the candidate's, a bit
+// each in bytes of width boots.
 type ways struct {
-	boots  []uint16 // k of each way after one another
-	k      int
-	chosen []uint16 // of each drawn combination, the way; nil: the one in step
+	chosen []uint8 // the bytes of each way after one another
+	bytes  int     // of a way
+	width  int
+	at     []uint16 // of each drawn combination, the way; nil: the one in step
 }
 
-func (w ways) number() int { return len(w.boots) / max(w.k, 1) }
+func (w *ways) number() int { return len(w.chosen) / max(w.bytes, 1) }
 
 // permutations returns those of a shape, which are the same every time.
 func (r *Ranker) permutations(shape [][2]int) permutations {
@@ -204,11 +226,12 @@ func permutationsOf(shape [][2]int) permutations {
 	for s, k := range shape {
 		w := &p.stages[s]
 		n := k[0] + k[1]
-		w.k = k[1]
+		w.bytes = (n + 7) / 8
+		w.width = (n + w.bytes - 1) / w.bytes
 		if own := math.Exp(logChoose(n, k[1])); p.drawn == 0 || own < drawn {
-			subsets(n, w.k, func(chosen []int) { w.add(chosen) })
+			subsets(n, k[1], w.add)
 			for range p.drawn {
-				w.chosen = append(w.chosen, uint16(rng.IntN(w.number())))
+				w.at = append(w.at, uint16(rng.IntN(w.number())))
 			}
 			continue
 		}
@@ -217,57 +240,79 @@ func permutationsOf(shape [][2]int) permutations {
 			for i := range order {
 				order[i] = i
 			}
-			for i := range w.k {
+			for i := range k[1] {
 				j := i + rng.IntN(n-i)
 				order[i], order[j] = order[j], order[i]
 			}
-			w.add(order[:w.k])
+			w.add(order[:k[1]])
 		}
 	}
 	return p
 }
 
 func (w *ways) add(chosen []int) {
+	from := len(w.chosen)
+	w.chosen = append(w.chosen, make([]uint8, w.bytes)...)
 	for _, boot := range chosen {
-		w.boots = append(w.boots, uint16(boot))
+		w.chosen[from+boot/w.width] |= 1 << (boot % w.width)
 	}
 }
 
-// sums returns the sum of the scores that each way makes the candidate's; nil
-// for a stage without scores.
-func (p permutations) sums(scores [][]float64) [][]float64 {
-	out := make([][]float64, len(p.stages))
-	for s, w := range p.stages {
-		if scores[s] == nil {
-			continue
-		}
-		out[s] = make([]float64, w.number())
-		for i := range out[s] {
-			var sum float64
-			for _, boot := range w.boots[i*w.k : (i+1)*w.k] {
-				sum += scores[s][boot]
+// sums returns the sum of the scores that each way makes the candidate's. The
+// sums of every choice of a byte's boots are made once.
+func (w *ways) sums(scores []float64) []float64 {
+	tables := make([][]float64, w.bytes)
+	for b := range tables {
+		own := scores[b*w.width : min((b+1)*w.width, len(scores))]
+		t := make([]float64, 1<<len(own))
+		for k, x := range own {
+			for i, sum := range t[:1<<k] {
+				t[1<<k+i] = sum + x
 			}
-			out[s][i] = sum
+		}
+		tables[b] = t
+	}
+	out := make([]float64, w.number())
+	for b, t := range tables {
+		for i := range out {
+			out[i] += t[w.chosen[i*w.bytes+b]]
 		}
 	}
 	return out
 }
 
 // share returns the share of permutations in which any member's statistic is
-// at least observed; 1 where that is more than level.
-func (p permutations) share(observed, level float64, members [][][]float64) float64 {
-	n, hits := p.number(), 0
+// at least observed; 1 where that is more than level. Members that are nil do
+// not count. The one that was observed is tried first: it is the likeliest to
+// settle it.
+func (p permutations) share(observed, level float64, family []*permuted, first int) float64 {
+	n := p.number()
+	s := search{least: observed - sameT, reached: make([]bool, n)}
 	if p.drawn > 0 {
-		n, hits = n+1, 1 // the labels as they are
+		n, s.hits = n+1, 1 // the labels as they are
 	}
-	s := search{least: observed - sameT, allowed: int(level * float64(n) * (1 + 1e-9)), hits: hits}
-	if p.drawn > 0 {
-		s.inDrawn(members, p)
-	} else {
-		s.combined(members, p.stages)
-	}
-	if s.hits > s.allowed {
-		return 1
+	s.allowed = int(level * float64(n) * (1 + 1e-9))
+	for k := range family {
+		m := family[(first+k)%len(family)]
+		if m == nil || m.most < s.least {
+			continue
+		}
+		if m.sums == nil {
+			m.sums = make([][]float64, len(p.stages))
+			for i := range p.stages {
+				if m.scores[i] != nil {
+					m.sums[i] = p.stages[i].sums(m.scores[i])
+				}
+			}
+		}
+		if p.drawn > 0 {
+			s.inDrawn(m.sums, p)
+		} else {
+			s.combined(m.sums, p.stages)
+		}
+		if s.hits > s.allowed {
+			return 1
+		}
 	}
 	return float64(s.hits) / float64(n)
 }
@@ -277,100 +322,60 @@ func (p permutations) share(observed, level float64, members [][][]float64) floa
 type search struct {
 	least         float64
 	allowed, hits int
+	reached       []bool // of each permutation
 }
 
-func (s *search) inDrawn(members [][][]float64, p permutations) {
-	var able [][][]float64
-	for _, sums := range members {
-		var most float64
-		for _, own := range sums {
-			if own != nil {
-				most += slices.Max(own)
-			}
-		}
-		if sums != nil && most >= s.least {
-			able = append(able, sums)
-		}
+func (s *search) at(permutation int, t float64) {
+	if t >= s.least && !s.reached[permutation] {
+		s.reached[permutation] = true
+		s.hits++
 	}
-	at := make([]int, len(p.stages))
+}
+
+func (s *search) inDrawn(sums [][]float64, p permutations) {
 	for k := 0; k < p.drawn && s.hits <= s.allowed; k++ {
-		for i, w := range p.stages {
-			if at[i] = k; w.chosen != nil {
-				at[i] = int(w.chosen[k])
+		var t float64
+		for i, own := range sums {
+			switch at := p.stages[i].at; {
+			case own == nil:
+			case at != nil:
+				t += own[at[k]]
+			default:
+				t += own[k]
 			}
 		}
-		for _, sums := range able {
-			var t float64
-			for i, own := range sums {
-				if own != nil {
-					t += own[at[i]]
-				}
-			}
-			if t >= s.least {
-				s.hits++
-				break
-			}
-		}
+		s.at(k, t)
 	}
 }
 
 // combined goes through the combinations of all stages but the last, and
-// through the last one only for members that can reach least there.
-func (s *search) combined(members [][][]float64, stages []ways) {
-	last := len(stages) - 1
-	before := 1
-	for _, w := range stages[:last] {
-		before *= w.number()
+// through the last one only where it can reach least.
+func (s *search) combined(sums [][]float64, stages []ways) {
+	end := len(stages) - 1
+	ways, before := stages[end].number(), 1
+	for i := range stages[:end] {
+		before *= stages[i].number()
 	}
-	type member struct {
-		sums [][]float64
-		last []float64
-		most float64
+	last := sums[end]
+	if last == nil {
+		last = make([]float64, ways)
 	}
-	var all []member
-	for _, sums := range members {
-		if sums != nil {
-			m := member{sums: sums[:last], last: sums[last]}
-			if m.last != nil {
-				m.most = slices.Max(m.last)
-			}
-			all = append(all, m)
-		}
-	}
-	reached := make([]bool, stages[last].number())
-	// Combinations that follow one another are alike. Steps that are prime to
-	// their number soon meet a usual one.
-	stride := max(1, before*5/13)
-	for gcd(int64(stride), int64(before)) != 1 {
-		stride++
-	}
+	most := slices.Max(last)
 	for k := 0; k < before && s.hits <= s.allowed; k++ {
-		clear(reached)
-		for _, m := range all {
-			var t float64
-			rest := k * stride % before
-			for stage, sums := range m.sums {
-				if sums != nil {
-					t += sums[rest%stages[stage].number()]
-				}
-				rest /= stages[stage].number()
+		var t float64
+		rest := k
+		for i, own := range sums[:end] {
+			n := stages[i].number()
+			if own != nil {
+				t += own[rest%n]
 			}
-			switch {
-			case t+m.most < s.least:
-			case m.last == nil:
-				for w := range reached {
-					reached[w] = true
-				}
-			default:
-				for w, x := range m.last {
-					reached[w] = reached[w] || t+x >= s.least
-				}
-			}
+			rest /= n
 		}
-		for _, is := range reached {
-			if is {
-				s.hits++
-			}
+		if t+most < s.least {
+			continue
+		}
+		for w, x := range last {
+			s.at(k*ways+w, t+x)
 		}
 	}
 }
@@ -381,8 +386,8 @@ func (p permutations) number() int {
 		return p.drawn
 	}
 	n := 1
-	for _, w := range p.stages {
-		n *= w.number()
+	for i := range p.stages {
+		n *= p.stages[i].number()
 	}
 	return n
 }

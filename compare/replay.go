@@ -59,7 +59,10 @@ type OpResult struct {
 	P, Adjusted, AdjustedFaster float64
 	Regressed, Improved         bool
 
-	stages []int // of Strata and Tested, from 0
+	stages  []int // of Strata and Tested, from 0
+	shifted int   // stages that Shift is of
+	ranked  int   // stages that rank is of
+	rank    float64
 }
 
 // Open reports whether the plan needs further boots of the op.
@@ -205,8 +208,26 @@ func (r *replay) settle(look int) {
 		if v.Closed || len(v.Tested) == 0 || MinP(sizes(v.Tested)...) > cut*(1+1e-9) {
 			continue
 		}
-		v.Closed = !(Shift(v.Strata) > r.ops[i].limit()) || r.p(i, v.Tested) > cut
+		v.Closed = !(r.shift(i) > r.ops[i].limit()) || r.pTested(i) > cut
 	}
+}
+
+// shift is the op's shift in all that was measured.
+func (r *replay) shift(i int) float64 {
+	v := &r.all[i]
+	if v.shifted != len(v.Strata) || v.shifted == 0 {
+		v.Shift, v.shifted = Shift(v.Strata), len(v.Strata)
+	}
+	return v.Shift
+}
+
+// pTested is the p-value of its values without the common movement.
+func (r *replay) pTested(i int) float64 {
+	v := &r.all[i]
+	if v.ranked != len(v.Tested) || v.ranked == 0 {
+		v.rank, v.ranked = r.p(i, v.Tested), len(v.Tested)
+	}
+	return v.rank
 }
 
 // p is the p-value of "op i is slower by more than the margin".
@@ -225,12 +246,12 @@ const holdsZero = 0.025
 // what was measured does not hold 0. The p-value is of values without the
 // common movement, which must not be all that speaks for it.
 func (r *replay) slower(i int) bool {
-	return r.all[i].Shift > r.ops[i].limit() && r.rk.P(r.all[i].Strata, 0) <= holdsZero
+	return r.shift(i) > r.ops[i].limit() && r.rk.P(r.all[i].Strata, 0) <= holdsZero
 }
 
 // faster is slower's mirror.
 func (r *replay) faster(i int) bool {
-	return -r.all[i].Shift > r.ops[i].limit() && r.rk.P(mirror(r.all[i].Strata), 0) <= holdsZero
+	return -r.shift(i) > r.ops[i].limit() && r.rk.P(mirror(r.all[i].Strata), 0) <= holdsZero
 }
 
 // stop looks for regressions before the last look (from 0), with a test that
@@ -255,7 +276,6 @@ func (r *replay) last() {
 func (r *replay) reject(level float64) bool {
 	var candidates []int
 	for i := range r.all {
-		r.all[i].Shift = Shift(r.all[i].Strata)
 		if !r.all[i].Closed && r.slower(i) {
 			candidates = append(candidates, i)
 		}
@@ -293,7 +313,7 @@ func (r *replay) describe(candidates []int) {
 		if i < r.single() || r.all[i].Regressed || !found[r.ops[i].Group] {
 			continue
 		}
-		if p := r.p(i, r.all[i].Tested); p <= together {
+		if p := r.pTested(i); p <= together {
 			r.all[i].P, r.all[i].Adjusted, r.all[i].Regressed = p, p, true
 		}
 	}
@@ -305,9 +325,9 @@ func (r *replay) decide() {
 	mirrored := make([][]Stratum, len(r.all))
 	for i := range r.all {
 		v := &r.all[i]
-		v.Shift = Shift(v.Strata)
+		r.shift(i)
 		if !v.Regressed {
-			v.P = r.p(i, v.Tested)
+			v.P = r.pTested(i)
 		}
 		mirrored[i] = mirror(v.Tested)
 	}

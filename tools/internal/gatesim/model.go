@@ -173,6 +173,7 @@ func (m *machine) Boot(at float64) [][]float64 {
 		}
 	}
 	out := make([][]float64, len(m.ops))
+	rounds := make([]float64, len(m.ops)*Rounds)
 	for i, op := range m.ops {
 		v := op.Boot * (math.Sqrt(share)*m.common + math.Sqrt((1-share)*2/7)*group[op.Group] +
 			math.Sqrt((1-share)*5/7)*rng.NormFloat64())
@@ -180,7 +181,7 @@ func (m *machine) Boot(at float64) [][]float64 {
 		if slowGroup < 0 || slowGroup == op.Group {
 			v += slow
 		}
-		out[i] = make([]float64, Rounds)
+		out[i] = rounds[i*Rounds : (i+1)*Rounds]
 		for j := range out[i] {
 			out[i][j] = v + op.Within*rng.NormFloat64()
 			if rng.Float64() < s.SlowRounds {
