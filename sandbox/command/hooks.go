@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -155,18 +156,20 @@ func (g *Guest) hook(ctx context.Context, flag string, limit time.Duration, word
 		return err
 	}
 	var said ending
-	drained := make(chan struct{})
+	copied := make(chan struct{})
 	go func() {
-		defer close(drained)
-		defer r.Close()
+		defer close(copied)
 		_, _ = io.Copy(&said, r)
 	}()
 	status, err := hostCommand{argv: argv, stdout: w, stderr: w, leave: true}.run(ctx)
 	_ = w.Close()
-	select {
-	case <-drained:
-	case <-time.After(readyPause): // what the program left running holds the pipe, and is read on
-	}
+	_ = r.SetReadDeadline(time.Now()) // what the program left running may hold the pipe
+	<-copied
+	readRest(r, &said)
+	go func() { // so that what goes on can write
+		defer r.Close()
+		_, _ = io.Copy(io.Discard, r)
+	}()
 	if err == nil && status != 0 {
 		err = fmt.Errorf("%s: exit status %d", argv[0], status)
 	}
@@ -177,6 +180,26 @@ func (g *Guest) hook(ctx context.Context, flag string, limit time.Duration, word
 		return fmt.Errorf("%s: %w", flag, err)
 	}
 	return nil
+}
+
+// readRest reads what a pipe holds, and waits for nothing.
+func readRest(r *os.File, to io.Writer) {
+	_ = r.SetReadDeadline(time.Time{})
+	raw, err := r.SyscallConn()
+	if err != nil {
+		return
+	}
+	buf := make([]byte, maxSaid)
+	_ = raw.Read(func(fd uintptr) bool {
+		for range 16 { // as much as a pipe holds at most, of a writer that never stops
+			n, err := syscall.Read(int(fd), buf)
+			if n <= 0 || err != nil {
+				break
+			}
+			_, _ = to.Write(buf[:n])
+		}
+		return true
+	})
 }
 
 // An ending keeps the last part of what is written to it.

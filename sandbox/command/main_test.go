@@ -47,13 +47,13 @@ func guestMain(args []string) int {
 		case <-c:
 			fmt.Println("interrupted")
 			return 130
-		case <-time.After(time.Minute):
+		case <-time.After(3 * soon): // where the test has died
 			return 1
 		}
 	case "deaf": // to interrupts
 		signal.Ignore(os.Interrupt)
 		fmt.Println("ready", os.Getpid())
-		<-time.After(time.Minute)
+		<-time.After(3 * soon)
 	}
 	return 1
 }

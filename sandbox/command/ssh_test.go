@@ -8,9 +8,10 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"sync"
 	"testing"
-	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/capsem/capsem-bench/internal/shell"
@@ -81,7 +82,9 @@ func ownSSH(t *testing.T) string {
 	return sshCommand(t, k, ln.Addr().(*net.TCPAddr).Port)
 }
 
-// realSSH starts OpenSSH's server on loopback.
+// realSSH has OpenSSH's server on loopback: a process a connection on a socket of
+// ours, as inetd does. A free port that we name to it may be another's when it
+// listens.
 func realSSH(t *testing.T) string {
 	t.Helper()
 	const program = "/usr/sbin/sshd"
@@ -96,14 +99,8 @@ func realSSH(t *testing.T) string {
 	for name, data := range map[string][]byte{"host": k.host, "authorized": k.userPublic} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), data, 0o600))
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	port := ln.Addr().(*net.TCPAddr).Port
-	require.NoError(t, ln.Close())
 	config := filepath.Join(dir, "config")
-	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, `ListenAddress 127.0.0.1
-Port %d
-HostKey %s
+	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, `HostKey %s
 AuthorizedKeysFile %s
 PidFile none
 StrictModes no
@@ -114,27 +111,40 @@ MaxStartups 100
 Subsystem sftp internal-sftp
 PermitUserEnvironment no
 SetEnv HOME=%s
-`, port, filepath.Join(dir, "host"), filepath.Join(dir, "authorized"), os.Getenv("HOME")), 0o600))
-	cmd := exec.Command(program, "-D", "-e", "-f", config)
+`, filepath.Join(dir, "host"), filepath.Join(dir, "authorized"), os.Getenv("HOME")), 0o600))
 	log, err := os.Create(filepath.Join(dir, "log"))
 	require.NoError(t, err)
-	cmd.Stderr = log
-	require.NoError(t, cmd.Start())
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return // closed
+			}
+			f, err := c.(*net.TCPConn).File()
+			_ = c.Close()
+			if assert.NoError(t, err) {
+				cmd := exec.CommandContext(ctx, program, "-i", "-e", "-f", config)
+				cmd.Stdin, cmd.Stdout, cmd.Stderr = f, f, log
+				serving.Go(func() {
+					defer f.Close()
+					_ = cmd.Run()
+				})
+			}
+		}
+	})
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
+		_ = ln.Close()
+		cancel()
+		serving.Wait()
 		_ = log.Close()
 		if t.Failed() {
 			text, _ := os.ReadFile(log.Name())
 			t.Logf("sshd: %s", text)
 		}
 	})
-	require.Eventually(t, func() bool {
-		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err == nil {
-			_ = c.Close()
-		}
-		return err == nil
-	}, soon, 20*time.Millisecond)
-	return sshCommand(t, k, port)
+	return sshCommand(t, k, ln.Addr().(*net.TCPAddr).Port)
 }
