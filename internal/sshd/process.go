@@ -1,6 +1,7 @@
 package sshd
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"os"
@@ -35,6 +36,7 @@ type process struct {
 	stdout *os.File
 	stderr *os.File // nil with a terminal
 	term   *terminal
+	grace  time.Duration // for output that something else holds open
 
 	mu    sync.Mutex
 	ended bool // reaped: its pid may belong to another
@@ -48,7 +50,7 @@ func startProcess(cfg Config, kind, command string, env []string, term *terminal
 	}
 	cmd.Dir = cfg.Dir
 	cmd.Env = mergeEnv(cfg.Env, env)
-	p := &process{cmd: cmd, term: term}
+	p := &process{cmd: cmd, term: term, grace: cmp.Or(cfg.Grace, outputGrace)}
 	if err := newSession(cmd, term != nil); err != nil {
 		return nil, err
 	}
@@ -118,7 +120,7 @@ func (p *process) run(ch gossh.Channel) result {
 	close(ended)
 	for _, f := range []*os.File{p.stdout, p.stderr} {
 		if f != nil {
-			_ = f.SetReadDeadline(time.Now().Add(outputGrace)) // wakes a drain that waits
+			_ = f.SetReadDeadline(time.Now().Add(p.grace)) // wakes a drain that waits
 		}
 	}
 	out.Wait()
@@ -130,7 +132,7 @@ func (p *process) run(ch gossh.Channel) result {
 }
 
 // drain sends what the process prints, however slowly the client reads. When the
-// process has ended and nothing comes for outputGrace, the rest of its session is
+// process has ended and nothing comes for its grace, the rest of its session is
 // killed. If a process outside of it still holds the pipe, the pipe is closed.
 func (p *process) drain(dst io.Writer, src *os.File, ended <-chan struct{}) {
 	buf := make([]byte, 32<<10)
@@ -140,7 +142,7 @@ func (p *process) drain(dst io.Writer, src *os.File, ended <-chan struct{}) {
 		select {
 		case <-ended:
 			over = true
-			_ = src.SetReadDeadline(time.Now().Add(outputGrace))
+			_ = src.SetReadDeadline(time.Now().Add(p.grace))
 		default:
 		}
 		n, err := src.Read(buf)

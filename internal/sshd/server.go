@@ -52,6 +52,9 @@ type Config struct {
 	Env           []string // of every session, as key=value; the client may add to it
 	Dir           string   // where commands start; "" is /
 	Shell         string   // runs commands with -c; "" is /bin/sh
+	// Grace is how long a session waits for output after the end of its command;
+	// 0 is 2 s.
+	Grace time.Duration
 }
 
 // Serve serves connections until ctx ends or the listener fails, and closes

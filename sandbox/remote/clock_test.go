@@ -10,6 +10,7 @@ import (
 
 // Here both sides have one clock, so the offset is what the bound admits.
 func TestReadClock(t *testing.T) {
+	t.Parallel()
 	c := newGuest(t, "unix").connect(t)
 	begin := time.Now()
 	r, err := c.ReadClock(t.Context())

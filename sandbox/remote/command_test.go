@@ -24,6 +24,7 @@ import (
 )
 
 func TestRun(t *testing.T) {
+	t.Parallel()
 	for _, network := range []string{"unix", "tcp"} {
 		c := newGuest(t, network).connect(t)
 		for _, tt := range []struct {
@@ -52,6 +53,7 @@ func TestRun(t *testing.T) {
 }
 
 func TestRunStartsInDir(t *testing.T) {
+	t.Parallel()
 	g := newGuest(t, "unix")
 	_, out, _ := sh(t, g.connect(t), "pwd -P")
 	want, err := filepath.EvalSymlinks(g.dir)
@@ -62,6 +64,7 @@ func TestRunStartsInDir(t *testing.T) {
 // Bytes pass unchanged both ways, with the end of stdin seen by the command
 // while its output still comes.
 func TestStreams(t *testing.T) {
+	t.Parallel()
 	c := newGuest(t, "unix").connect(t)
 	data := make([]byte, 8<<20)
 	_, _ = rand.Read(data)
@@ -79,8 +82,9 @@ func TestStreams(t *testing.T) {
 
 // A reader that is slow for longer than the grace loses nothing.
 func TestSlowReader(t *testing.T) {
+	t.Parallel()
 	c := newGuest(t, "unix").connect(t)
-	w := &slowWriter{pause: 5 * time.Second}
+	w := &slowWriter{pause: 3 * outputGrace}
 	status, err := c.Run(t.Context(), remote.Command{Line: "head -c 3000000 /dev/zero", Stdout: w})
 	require.NoError(t, err)
 	assert.Zero(t, status)
@@ -102,6 +106,7 @@ func (w *slowWriter) Write(p []byte) (int, error) {
 
 // A stdin that never ends does not hold a command that has.
 func TestOpenStdin(t *testing.T) {
+	t.Parallel()
 	c := newGuest(t, "unix").connect(t)
 	r, w := io.Pipe()
 	defer w.Close()
@@ -111,6 +116,7 @@ func TestOpenStdin(t *testing.T) {
 }
 
 func TestSignals(t *testing.T) {
+	t.Parallel()
 	c := newGuest(t, "unix").connect(t)
 	for _, tt := range []struct {
 		sig    os.Signal
@@ -135,6 +141,7 @@ func TestSignals(t *testing.T) {
 
 // When ctx ends the command is interrupted and may still say something.
 func TestCancel(t *testing.T) {
+	t.Parallel()
 	c := newGuest(t, "unix").connect(t)
 	var out buffer
 	ctx, cancel := context.WithCancel(t.Context())
@@ -157,6 +164,7 @@ func TestCancel(t *testing.T) {
 // What a command leaves behind dies with its session: children in its process
 // group, jobs of a shell in groups of their own, and when the client is gone.
 func TestNothingIsLeft(t *testing.T) {
+	t.Parallel()
 	g := newGuest(t, "unix")
 	c := g.connect(t)
 	_, out, _ := sh(t, c, "sleep 1000 >/dev/null 2>&1 & echo $!")
@@ -167,7 +175,7 @@ func TestNothingIsLeft(t *testing.T) {
 	gone(t, out)
 
 	// An escaped process lives on, and does not hold the session.
-	_, out, _ = sh(t, c, "setsid sh -c 'echo $$; exec sleep 1000' & wait_for=$!; sleep 0.3")
+	_, out, _ = sh(t, c, "setsid sh -c 'echo $$ >pid; exec sleep 1000' & until [ -s pid ]; do sleep 0.05; done; cat pid")
 	pid, err := strconv.Atoi(strings.TrimSpace(out))
 	require.NoError(t, err)
 	require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
@@ -201,6 +209,7 @@ func gone(t *testing.T, pid string) {
 
 // A command whose output nobody takes is ended.
 func TestBrokenOutput(t *testing.T) {
+	t.Parallel()
 	c := newGuest(t, "unix").connect(t)
 	_, err := c.Run(t.Context(), remote.Command{Line: "yes", Stdout: brokenWriter{}})
 	assert.ErrorIs(t, err, errBroken)
@@ -212,7 +221,11 @@ type brokenWriter struct{}
 
 func (brokenWriter) Write([]byte) (int, error) { return 0, errBroken }
 
+// A guest that is quiet for several times as long as it may be silent answers the
+// keepalives; one that hangs is given up. On a busy machine a guest may be too
+// slow for a short time, so it gets more.
 func TestSilentGuest(t *testing.T) {
+	t.Parallel()
 	g := newGuest(t, "unix")
 	var stalled *stallConn
 	dial := g.Dial
@@ -221,30 +234,31 @@ func TestSilentGuest(t *testing.T) {
 		stalled = &stallConn{Conn: c, stall: make(chan struct{}), closed: make(chan struct{})}
 		return stalled, err
 	}
-	g.Silence = time.Second
-	c := g.connect(t)
-	var out buffer
-	done := make(chan error, 1)
-	go func() {
-		_, err := c.Run(context.Background(), remote.Command{Line: "echo ready; sleep 1000", Stdout: &out})
-		done <- err
-	}()
-	require.Eventually(t, out.has("ready"), soon, 5*time.Millisecond)
-	// Quiet for several times as long, it answers the questions.
-	select {
-	case err := <-done:
-		require.Fail(t, "ended", "%v", err)
-	case <-time.After(4 * g.Silence):
-	}
-	close(stalled.stall)
-	select {
-	case err := <-done:
+	for g.Silence = 500 * time.Millisecond; ; g.Silence *= 2 {
+		c := g.connect(t)
+		done := make(chan error, 1)
+		go func() {
+			_, err := c.Run(context.Background(), remote.Command{Line: "sleep 1000"})
+			done <- err
+		}()
+		select {
+		case err := <-done:
+			require.ErrorIs(t, err, remote.ErrSilent)
+			require.Less(t, g.Silence, soon, "a guest that answers is given up")
+			continue
+		case <-time.After(4 * g.Silence):
+		}
+		close(stalled.stall)
+		select {
+		case err := <-done:
+			assert.ErrorIs(t, err, remote.ErrSilent)
+		case <-time.After(g.Silence + soon):
+			require.Fail(t, "a dead guest holds us")
+		}
+		_, err := c.Run(t.Context(), remote.Command{Line: "true"})
 		assert.ErrorIs(t, err, remote.ErrSilent)
-	case <-time.After(soon):
-		require.Fail(t, "a dead guest holds us")
+		return
 	}
-	_, err := c.Run(t.Context(), remote.Command{Line: "true"})
-	assert.ErrorIs(t, err, remote.ErrSilent)
 }
 
 // stallConn stops delivering and taking, as a guest that hangs does.
@@ -284,6 +298,7 @@ func (c *stallConn) Close() error {
 }
 
 func TestConnect(t *testing.T) {
+	t.Parallel()
 	g := newGuest(t, "unix")
 	otherKey, otherPublic, err := remote.NewKey()
 	require.NoError(t, err)
@@ -317,6 +332,7 @@ func TestConnect(t *testing.T) {
 // A guest that is of no more use is given up although it answers. What it said
 // before is there.
 func TestEnded(t *testing.T) {
+	t.Parallel()
 	g := newGuest(t, "unix")
 	ended := make(chan struct{})
 	g.Ended = ended

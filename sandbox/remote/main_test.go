@@ -3,6 +3,7 @@ package remote_test
 import (
 	"bytes"
 	"context"
+	"flag"
 	"net"
 	"os"
 	"path/filepath"
@@ -18,10 +19,18 @@ import (
 	"github.com/capsem/capsem-bench/sandbox/remote"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain runs more tests at once than there are processors: they wait for
+// processes that sleep.
+func TestMain(m *testing.M) {
+	_ = flag.Set("test.parallel", "8") // one that is given comes later
+	goleak.VerifyTestMain(m)
+}
 
 // soon is how long anything here may take on a busy machine.
-const soon = 30 * time.Second
+const soon = time.Minute
+
+// outputGrace is how long the server waits for output that a process holds open.
+const outputGrace = 500 * time.Millisecond
 
 // A guest is a server on a unix socket, and what is needed to reach it.
 type guest struct {
@@ -51,7 +60,7 @@ func newGuest(t *testing.T, network string) *guest {
 	require.NoError(t, os.WriteFile(g.keyFile, key, 0o600))
 	go func() {
 		g.ended <- sshd.Serve(ctx, ln, sshd.Config{
-			AuthorizedKey: public, HostKey: hostKey, Dir: g.dir,
+			AuthorizedKey: public, HostKey: hostKey, Dir: g.dir, Grace: outputGrace,
 			Env: []string{"PATH=" + os.Getenv("PATH"), "HOME=" + g.dir, "CAPSEM_TEST=from the config", "PS1=$ "},
 		})
 	}()

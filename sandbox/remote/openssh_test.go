@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -34,6 +33,7 @@ func (g *guest) options(t *testing.T) []string {
 
 // OpenSSH's programs take our server for one of their own.
 func TestOpenSSH(t *testing.T) {
+	t.Parallel()
 	for _, program := range []string{"ssh", "scp"} {
 		if _, err := exec.LookPath(program); err != nil {
 			t.Skip("no " + program + "; install openssh-client")
@@ -41,7 +41,7 @@ func TestOpenSSH(t *testing.T) {
 	}
 	g := newGuest(t, "tcp")
 	options := g.options(t)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // all of it takes a second or two
+	ctx, cancel := context.WithTimeout(t.Context(), 3*soon) // all of it takes a second or two
 	defer cancel()
 	start := func(stdin io.Reader, stdout io.Writer, program string, args ...string) int {
 		t.Helper()
