@@ -25,7 +25,8 @@ func TestABGoesOn(t *testing.T) {
 	args := []string{"ab", "--base", "fake", "--cand", "fake", "--accept-unfit", "--out", "out", "--seed", "3"}
 	fit := filepath.Join(tr.dir, "fit.json")
 	require.NoError(t, os.WriteFile(fit, []byte(`{"machine": {"type": "machine", "time": 1800000000, "burn_ns": 31000000}}`), 0o600))
-	tr.env = append(tr.env, "FAKE_DELAY=2", "TEST_MACHINE="+fit)
+	held := filepath.Join(tr.dir, "held")
+	tr.env = append(tr.env, "FAKE_HOLD="+held, "TEST_MACHINE="+fit)
 	tr.start(t, args...)
 	boots := func() []string {
 		names, err := filepath.Glob(filepath.Join(tr.dir, "out", "*", record.BootFiles))
@@ -34,7 +35,7 @@ func TestABGoesOn(t *testing.T) {
 	}
 	underWay := func() bool {
 		dirs, err := filepath.Glob(filepath.Join(tr.dir, "out", ".boot-*", "run"))
-		return err == nil && len(dirs) == 1 && len(boots()) == 1
+		return err == nil && len(dirs) == 1 && len(boots()) == 1 && one(held)
 	}
 	require.Eventually(t, underWay, time.Minute, 5*time.Millisecond, "the second boot")
 	require.NoError(t, tr.cmd.Process.Signal(syscall.SIGINT))
@@ -49,7 +50,7 @@ func TestABGoesOn(t *testing.T) {
 	require.NoError(t, err)
 	assert.Empty(t, left)
 
-	tr.env = append(tr.env, "FAKE_DELAY=")
+	tr.env = append(tr.env, "FAKE_HOLD=")
 	tr.stdout.Reset()
 	require.Equal(t, exitOK, tr.run(t, args...), tr.stderr.String())
 	said := strings.Join(strings.Fields(tr.stdout.String()), " ")
