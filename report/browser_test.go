@@ -104,7 +104,7 @@ func TestBrowser(t *testing.T) {
 		require.Eventually(t, func() bool {
 			b.do(t, chromedp.MouseEvent("mouseMoved", 1, 1), mouseOver("#chart-0 a circle"), chromedp.Evaluate("document.getElementById('tip').hidden ? '' : document.getElementById('tip').textContent", &tip))
 			return tip != ""
-		}, 20*time.Second, 50*time.Millisecond)
+		}, time.Minute, 50*time.Millisecond)
 		assert.Contains(t, tip, "1.1: ")
 	})
 	t.Run("tooltip by keyboard", func(t *testing.T) {

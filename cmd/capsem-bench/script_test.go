@@ -79,7 +79,7 @@ func scriptNothingLeft(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: nothing-left")
 	}
 	work := ts.Getenv("WORK")
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for left := processesWith("WORK=" + work); len(left) > 0; left = processesWith("WORK=" + work) {
 		if time.Now().After(deadline) {
 			ts.Fatalf("processes left: %v", left)

@@ -267,28 +267,30 @@ func TestServeUnderLoad(t *testing.T) {
 	}
 	l := &load{serving: startServe(t)}
 	clients := l.clients()
-	end := time.Now().Add(*serveLoad)
+	var over atomic.Bool
 	var running sync.WaitGroup
 	for i := range *serveConns {
 		running.Go(func() {
-			for n := i; time.Now().Before(end); n++ {
+			for n := i; !over.Load(); n++ {
 				clients[n%len(clients)]()
 				l.conns.Add(1)
 			}
 		})
 	}
 	half, peak, peakFiles := 0, 0, 0
+	begin, end := time.Now(), time.Time{}
 	tick := time.NewTicker(*serveLoad / 60)
 	for now := range tick.C {
 		mib, files := l.usage()
 		peak, peakFiles = max(peak, mib), max(peakFiles, files)
-		if half == 0 && end.Sub(now) < *serveLoad/2 {
-			half = peak
+		if end.IsZero() && now.Sub(begin) > *serveLoad/2 && l.conns.Load() > int64(2**serveConns) {
+			half, end = peak, now.Add(*serveLoad/2) // the first half has every kind of client, however busy the machine is
 		}
-		if now.After(end) {
+		if !end.IsZero() && now.After(end) {
 			break
 		}
 	}
+	over.Store(true)
 	tick.Stop()
 	running.Wait()
 	var rest int

@@ -153,7 +153,7 @@ func (b *bench) dial(t testing.TB, text string) net.Conn {
 	c, err := net.Dial("tcp", b.addr)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = c.Close() })
-	require.NoError(t, c.SetDeadline(time.Now().Add(20*time.Second)))
+	require.NoError(t, c.SetDeadline(time.Now().Add(time.Minute)))
 	_, err = io.WriteString(c, text)
 	require.NoError(t, err)
 	return c

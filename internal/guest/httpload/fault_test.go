@@ -86,7 +86,11 @@ func TestLoadFaults(t *testing.T) {
 					tt.after(conn)
 				}
 			})
-			r := load(t, url, 200*time.Millisecond, 4, 2)
+			limit := time.Minute
+			if tt.reason == "timeout" {
+				limit = 200 * time.Millisecond
+			}
+			r := load(t, url, limit, 4, 2)
 			assert.Equal(t, map[string]int64{tt.reason: 4}, r.Errors)
 			assert.Zero(t, r.Reconnects, "a new connection that fails is not tried again")
 		})
