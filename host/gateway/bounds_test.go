@@ -75,6 +75,52 @@ func TestGuestThatDoesNotRead(t *testing.T) {
 	assert.Contains(t, r.connect().ask(hello), `"result"`)
 }
 
+// heldCalls keeps the first call of one process from ending.
+type heldCalls struct {
+	Recorder
+	process       string
+	once          sync.Once
+	entered, free chan struct{}
+}
+
+func (h *heldCalls) RecordCall(c Call) {
+	if c.Process == h.process {
+		h.once.Do(func() {
+			close(h.entered)
+			<-h.free
+		})
+	}
+	h.Recorder.RecordCall(c)
+}
+
+// A guest whose call takes long holds up nobody else, not even with a file of
+// 64 GiB that is one hole: every call of another is answered while it is not.
+func TestGuestWhoseCallTakesLong(t *testing.T) {
+	held := &heldCalls{process: "slow", entered: make(chan struct{}), free: make(chan struct{})}
+	r := newRig(t, map[string]string{"a": "1"}, func(g *Gateway) { held.Recorder, g.cfg.Recorder = g.cfg.Recorder, held })
+	r.write("sparse", "data")
+	require.NoError(t, os.Truncate(filepath.Join(r.workspace, "sparse"), 64<<30))
+	slow := r.dial()
+	slow.send("\x00CAPSEM_META:slow")
+	slow.send(callLine(1, "snapshots_create", map[string]any{"name": "slow"}))
+	<-held.entered
+	other := r.connect()
+	for i := range 10 {
+		r.write("a", fmt.Sprint("edit ", i))
+		var made struct{ Checkpoint string }
+		text := answerText(t, other.ask(callLine(2, "snapshots_create", map[string]any{"name": "other"})))
+		require.NoError(t, json.Unmarshal([]byte(text), &made))
+		r.write("a", fmt.Sprint("edited ", i))
+		assert.Contains(t, answerText(t, other.ask(callLine(3, "snapshots_changes", map[string]any{"format": "json"}))), `"path":"a"`)
+		assert.Contains(t, answerText(t, other.ask(callLine(4, "snapshots_list", map[string]any{"format": "json"}))), `"cp-10"`)
+		assert.Contains(t, answerText(t, other.ask(callLine(5, "snapshots_history", map[string]any{"path": "sparse"}))), `"cp-10"`)
+		assert.Contains(t, other.ask(callLine(6, "snapshots_delete", map[string]any{"checkpoint": made.Checkpoint})), "deleted")
+	}
+	assert.Len(t, r.recorded(), 50, "and none of the slow guest's")
+	close(held.free)
+	assert.Contains(t, answerText(t, slow.receive()), `"checkpoint":"cp-10"`)
+}
+
 func TestConnectionsWaitForRoom(t *testing.T) {
 	r := newRig(t, nil, func(g *Gateway) { g.limits.conns = 2 })
 	one, two, three := r.connect(), r.connect(), r.connect()
