@@ -45,7 +45,8 @@ func (c *Client) Probe(ctx context.Context) (status int, builtIn bool, err error
 }
 
 // Sender returns a sender over one kept connection, for which another status
-// than the given one is a failure. It opens the connection with the first request.
+// than the given one is a failure. Warm opens the connection, else the first
+// request does.
 func (c *Client) Sender(ctx context.Context, status int) (*Sender, error) {
 	w, err := c.newWorker(ctx)
 	return &Sender{w: w, status: status}, err
@@ -56,6 +57,14 @@ func (c *Client) FreshSender(ctx context.Context, status int) (*Sender, error) {
 	s, err := c.Sender(ctx, status)
 	s.fresh = true
 	return s, err
+}
+
+// Warm opens the connection that is kept, with a request that does not count.
+// What fails in it fails in those that do.
+func (s *Sender) Warm() {
+	if !s.fresh {
+		_, _ = s.Do()
+	}
 }
 
 // Do sends one request and reads the answer. The error is fit to be counted.

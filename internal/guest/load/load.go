@@ -48,6 +48,10 @@ type Client interface {
 	Close()
 }
 
+// A Warmer is a Client that has something to prepare, such as a connection that
+// it keeps. It is called once, before the first request of any worker.
+type Warmer interface{ Warm() }
+
 // Dial makes the client of one worker.
 type Dial func(context.Context) (Client, error)
 
@@ -95,6 +99,7 @@ func Run(ctx context.Context, p Plan, dial Dial) (*Result, error) {
 		}
 		clients = append(clients, c)
 	}
+	warm(clients)
 	r := &run{Result: Result{
 		Plan: p, Errors: make(map[string]int64), Decisions: make(map[string]int64),
 		Service: newHistogram(), Due: newHistogram(),
@@ -115,6 +120,17 @@ func Run(ctx context.Context, p Plan, dial Dial) (*Result, error) {
 		r.Dropped = max(0, r.planned()-r.OK-r.Failed)
 	}
 	return &r.Result, nil
+}
+
+// warm prepares all clients at a time.
+func warm(clients []Client) {
+	var all sync.WaitGroup
+	for _, c := range clients {
+		if w, ok := c.(Warmer); ok {
+			all.Go(w.Warm)
+		}
+	}
+	all.Wait()
 }
 
 func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, int64(longest), digits) }
