@@ -35,6 +35,7 @@ const (
 	moreAtMost               // ours beyond theirs, in the line's unit
 	atMost                   // ours, in the line's unit
 	agrees                   // ours to theirs is 1 within the tolerance of [row.tolerance]
+	noted                    // nothing; ours, and the ratio where there is another
 )
 
 func (t target) String() string {
@@ -47,13 +48,15 @@ func (t target) String() string {
 		return fmt.Sprintf("<= +%g", t.bound)
 	case agrees:
 		return "the same"
+	case noted:
+		return ""
 	}
 	return fmt.Sprintf("<= %g", t.bound)
 }
 
 func (t target) result(v float64) string {
 	switch t.kind {
-	case timesAtLeast, timesAtMost, agrees:
+	case timesAtLeast, timesAtMost, agrees, noted:
 		return fmt.Sprintf("%.2f x", v)
 	case moreAtMost:
 		return fmt.Sprintf("%+.2f", v)
@@ -95,6 +98,15 @@ func (r row) value() float64 {
 	return r.Ratio()
 }
 
+// result is what the table shows of the value; of a figure that is only noted,
+// and has none beside it, that is nothing more.
+func (r row) result() string {
+	if r.target.kind == noted && r.theirs == nil {
+		return ""
+	}
+	return r.target.result(r.value())
+}
+
 // tolerance is how far the ratio of figures that agree may be from 1: the
 // spread of our runs plus that of theirs, and never less than 5 %. For seven
 // pairs of normally distributed runs that is four standard errors of the ratio.
@@ -108,6 +120,7 @@ type verdict string
 const (
 	met      verdict = "met"
 	missed   verdict = "MISSED"
+	measured verdict = "measured"  // there is no target
 	tooNoisy verdict = "too noisy" // nothing can be decided on this machine now
 	failed   verdict = "failed"
 )
@@ -115,6 +128,9 @@ const (
 func (r row) verdict() verdict {
 	if r.err != nil {
 		return failed
+	}
+	if r.target.kind == noted {
+		return measured
 	}
 	ok := r.value() <= r.target.bound
 	switch r.target.kind {

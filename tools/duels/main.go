@@ -37,14 +37,14 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	tables := map[string]func(*plan, context.Context) error{"accuracy": (*plan).accuracy, "speed": (*plan).speed}
+	tables := map[string]func(*plan, context.Context) error{"accuracy": (*plan).accuracy, "speed": (*plan).speed, "steady": (*plan).steady}
 	name := ""
 	if len(args) > 0 {
 		name = args[0]
 	}
 	prepare, ok := tables[name]
 	if !ok {
-		fmt.Fprintln(stderr, "usage: duels accuracy|speed [-runs N] [-only REGEXP] [-dir DIR]")
+		fmt.Fprintln(stderr, "usage: duels accuracy|speed|steady [-runs N] [-only REGEXP] [-dir DIR] [-minutes N]")
 		return reference.ExitUsage
 	}
 	return reference.Command(ctx, "duels "+name, args[1:], stderr, func(ctx context.Context, opt reference.Options) (int, error) {
@@ -68,7 +68,7 @@ func measure(ctx context.Context, opt reference.Options, prepare func(*plan, con
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, w.Close()) }()
-	p := &plan{w: w}
+	p := &plan{w: w, log: opt.Log, minutes: opt.Minutes}
 	defer func() { err = errors.Join(err, p.close()) }()
 	if err := prepare(p, ctx); err != nil {
 		return nil, err
@@ -110,7 +110,7 @@ func render(out io.Writer, rows []row) {
 		if r.target.kind == agrees {
 			target = fmt.Sprintf("1 ± %.2f", r.tolerance())
 		}
-		t.AppendRow(table.Row{r.what, r.unit, figure(reference.Median(r.Ours)), theirs, r.tool, r.target.result(r.value()), target, r.verdict()})
+		t.AppendRow(table.Row{r.what, r.unit, figure(reference.Median(r.Ours)), theirs, r.tool, r.result(), target, r.verdict()})
 	}
 	var right []table.ColumnConfig
 	for _, i := range []int{3, 4, 6, 7} {

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,10 +24,12 @@ import (
 // A plan is the lines to measure, and what they need.
 type plan struct {
 	w       *reference.Workshop
+	log     io.Writer // for people
+	minutes int       // of the table that takes some
 	guest   reference.Guest
 	command string // capsem-bench
 	origins []*reference.Origin
-	closers []func() error // of what answers beside the origins
+	closers []func() error // of what answers beside the origins, in the order of their starts
 	lines   []line
 	stores  []*history.Store
 }
@@ -35,7 +39,7 @@ func (p *plan) close() error {
 	for _, s := range p.stores {
 		errs = append(errs, s.Close())
 	}
-	for _, end := range p.closers {
+	for _, end := range slices.Backward(p.closers) {
 		errs = append(errs, end())
 	}
 	for i := len(p.origins) - 1; i >= 0; i-- {
@@ -73,7 +77,7 @@ func (p *plan) speed(ctx context.Context) (err error) {
 		return err
 	}
 	p.origins = append(p.origins, stock)
-	for _, add := range []func(context.Context) error{p.reads, p.network, p.starts, p.text, p.sizes, p.history} {
+	for _, add := range []func(context.Context) error{p.reads, p.network, p.starts, p.text, p.sizes, p.history, p.proxies} {
 		if err := add(ctx); err != nil {
 			return err
 		}

@@ -19,15 +19,18 @@ const (
 	exitInterrupted = 130
 )
 
-// leastRuns is the smallest number of pairs that have a median and a spread.
-const leastRuns = 3
+const (
+	leastRuns    = 3 // pairs, which have a median and a spread
+	leastMinutes = 2 // of which the second can differ from the first
+)
 
 // Options are the choices of a comparison.
 type Options struct {
-	Dir  string         // for the files
-	Runs int            // pairs of runs of each comparison
-	Only *regexp.Regexp // what to do
-	Log  io.Writer      // for people
+	Dir     string         // for the files
+	Runs    int            // pairs of runs of each comparison
+	Only    *regexp.Regexp // what to do
+	Minutes int            // of what is watched over a time
+	Log     io.Writer      // for people
 }
 
 // Command reads the options of the named command and does what it is for. do
@@ -39,6 +42,7 @@ func Command(ctx context.Context, name string, args []string, stderr io.Writer, 
 	opt := Options{Log: stderr}
 	flags.IntVar(&opt.Runs, "runs", 7, "pairs of runs of each comparison, at least 3")
 	only := flags.String("only", ".", "do only what this regular expression matches")
+	flags.IntVar(&opt.Minutes, "minutes", 10, "minutes of what is watched over a time, at least 2")
 	flags.StringVar(&opt.Dir, "dir", ".", "where to put the files")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
@@ -47,8 +51,8 @@ func Command(ctx context.Context, name string, args []string, stderr io.Writer, 
 		return ExitUsage
 	}
 	var err error
-	if opt.Only, err = regexp.Compile(*only); err != nil || opt.Runs < leastRuns || flags.NArg() > 0 {
-		fmt.Fprintf(stderr, "%s: want -runs of at least %d, -only with a regular expression, and nothing else\n", name, leastRuns)
+	if opt.Only, err = regexp.Compile(*only); err != nil || opt.Runs < leastRuns || opt.Minutes < leastMinutes || flags.NArg() > 0 {
+		fmt.Fprintf(stderr, "%s: want -runs of at least %d, -minutes of at least %d, -only with a regular expression, and nothing else\n", name, leastRuns, leastMinutes)
 		return ExitUsage
 	}
 	status, err := do(ctx, opt)

@@ -1,7 +1,8 @@
 // Package reference sets tools that this project did not write to the work of
 // the guest binary: fio and dd to its disk passes, hyperfine to its cold
-// starts, wrk and hey to its requests, curl to its download, benchstat to its
-// text. The commands accuracy and speed compare the figures.
+// starts, wrk and hey to its requests, curl to its download, mitmproxy, squid and
+// nginx to the proxy of the stand-in host, benchstat to its text. The tables of
+// tools/duels compare the figures.
 //
 // The one decision behind it: a figure is never compared with one of another
 // minute. The two sides take turns, in the order A B B A, and what counts is
