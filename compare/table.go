@@ -48,7 +48,7 @@ func WriteText(w io.Writer, c *Comparison, d *Decision, opt TextOptions) error {
 				line(s, "    ")
 				continue
 			}
-			for _, l := range wrapCommand(s, opt.width(), "    ") {
+			for _, l := range layout.WrapCommand(s, opt.width(), "    ") {
 				bw.WriteString(l + "\n")
 			}
 		}
@@ -112,25 +112,6 @@ func (d *Decision) next() []string {
 		out = append(out, "  next: "+termtext.Cell(p))
 	}
 	return out
-}
-
-// wrapCommand breaks a command before its flags, as a shell takes it.
-func wrapCommand(s string, width int, indent string) []string {
-	const more = ` \`
-	var out []string
-	cur := ""
-	for i, part := range strings.Split(s, " --") {
-		switch {
-		case i == 0:
-			cur = part
-		case layout.Width(cur+" --"+part+more) <= width:
-			cur += " --" + part
-		default:
-			out = append(out, cur+more)
-			cur = indent + "--" + part
-		}
-	}
-	return append(out, cur)
 }
 
 // shown returns the findings of a category that a table shows: those that

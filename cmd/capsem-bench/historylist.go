@@ -37,7 +37,7 @@ func (a *app) historyListCommand(where *string) *cobra.Command {
 				if len(runs) == 0 {
 					fmt.Fprintf(a.stderr, "no run in %s; 'capsem-bench history add results' adds some\n", termtext.Cell(s.Where()))
 				}
-				return a.show(runsTable(runs))
+				return a.show(runsTable(runs, a.stdoutWidth()))
 			})
 		},
 	}
@@ -69,22 +69,42 @@ func runsJSON(runs []history.RunInfo) []runJSON {
 	return out
 }
 
-func runsTable(runs []history.RunInfo) string {
+// runsTable lists runs in a table, or below each other where that is wider than
+// width, less than 0 of which is any.
+func runsTable(runs []history.RunInfo, width int) string {
 	if len(runs) == 0 {
 		return ""
 	}
+	rows := [][]string{{"Run", "Measured (UTC)", "Boots", "Name", "Labels"}}
 	t := table.NewWriter()
 	t.SetStyle(table.StyleLight)
-	t.AppendHeader(table.Row{"Run", "Measured (UTC)", "Boots", "Name", "Labels"})
-	t.SetColumnConfigs([]table.ColumnConfig{{Number: 4, WidthMax: 20}, {Number: 5, WidthMax: 22, WidthMaxEnforcer: text.WrapSoft}})
+	t.AppendHeader(tableRow(rows[0]))
 	for _, r := range runs {
 		boots := strconv.Itoa(r.Boots)
 		if !r.Complete {
 			boots += " (incomplete)"
 		}
-		t.AppendRow(table.Row{r.ID, r.Time.Format("2006-01-02 15:04"), boots, termtext.Cell(r.Name), termtext.Cell(r.Labels.String())})
+		rows = append(rows, []string{strconv.FormatInt(r.ID, 10), r.Time.Format("2006-01-02 15:04"), boots, termtext.Cell(r.Name), termtext.Cell(r.Labels.String())})
+		t.AppendRow(tableRow(rows[len(rows)-1]))
 	}
-	return t.Render() + "\n"
+	for _, labels := range []int{22, 16} {
+		t.SetColumnConfigs([]table.ColumnConfig{{Number: len(rows[0]), WidthMax: labels, WidthMaxEnforcer: text.WrapSoft}})
+		if out := t.Render() + "\n"; width < 0 || fits(out, width) {
+			return out
+		}
+	}
+	for _, row := range rows[1:] {
+		row[0] = "run " + row[0]
+	}
+	return below(rows, width)
+}
+
+func tableRow(cells []string) table.Row {
+	var row table.Row
+	for _, c := range cells {
+		row = append(row, c)
+	}
+	return row
 }
 
 // runArg reads the number of a run.

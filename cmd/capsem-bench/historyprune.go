@@ -76,7 +76,7 @@ func (a *app) historyPrune(ctx context.Context, s *history.Store, keep history.R
 	if err != nil {
 		return err
 	}
-	if err := a.show(runsTable(old)); err != nil {
+	if err := a.show(runsTable(old, a.stdoutWidth())); err != nil {
 		return err
 	}
 	kept := ""

@@ -77,20 +77,37 @@ func cell(v any) string {
 // below it.
 func columns(rows [][]string, width int) string {
 	out := aligned(rows)
-	if width < 0 || !slices.ContainsFunc(strings.Split(out, "\n"), func(l string) bool { return layout.Width(l) > width }) {
+	if width < 0 || fits(out, width) {
 		return out
 	}
+	return below(rows, width)
+}
+
+// below is a table that is too wide: each row without its columns.
+func below(rows [][]string, width int) string {
 	var b strings.Builder
 	for _, row := range rows[1:] {
-		var values []string
-		for i, v := range row[1:] {
-			values = append(values, rows[0][i+1]+" "+v)
-		}
-		for _, l := range append([]string{row[0]}, layout.Wrap("  "+strings.Join(values, ", "), width, "  ")...) {
-			b.WriteString(l + "\n")
-		}
+		b.WriteString(stacked(rows[0], row, width))
 	}
 	return b.String()
+}
+
+// stacked is a row of a table that is too wide: its first cell, and the others
+// below it with what they are. Cells without text are left out.
+func stacked(head, row []string, width int) string {
+	var values []string
+	for i, v := range row[1:] {
+		if v != "" {
+			values = append(values, head[i+1]+" "+v)
+		}
+	}
+	lines := append(layout.Wrap(row[0], width, "  "), layout.Wrap("  "+strings.Join(values, ", "), width, "  ")...)
+	return strings.Join(lines, "\n") + "\n"
+}
+
+// fits reports whether no line is wider than width.
+func fits(text string, width int) bool {
+	return !slices.ContainsFunc(strings.Split(text, "\n"), func(l string) bool { return layout.Width(l) > width })
 }
 
 // statesTable shows checks: name, state and value of each. Where a table leaves

@@ -327,10 +327,10 @@ takes longer than --timeout is broken off.`,
 	return cmd
 }
 
-// stdoutWidth is the width of tables on standard output: that of the terminal,
-// and any width where it is none.
+// stdoutWidth is the width of tables on standard output: that of the terminal or
+// of COLUMNS, and any width where there is neither.
 func (a *app) stdoutWidth() int {
-	if t := newTerm(a.stdout); t.tty {
+	if t := newTerm(a.stdout); t.tty || os.Getenv("COLUMNS") != "" {
 		return t.width()
 	}
 	return -1

@@ -239,15 +239,17 @@ func (v *trendView) write(format string, width int) (string, error) {
 	return buf.String(), nil
 }
 
-// text is a table of at most 80 columns, or as many as there are.
+// text is a table, or, where there is no room for one, each row below its name.
 func (v *trendView) text(w *bytes.Buffer, width int) {
-	if len(v.rows) == 0 {
-		return
-	}
-	machine := ""
-	spark := min(max(width-71, 8), 40)
-	row := func(op, first, releases, last, change, since string) {
-		line := fmt.Sprintf("%-24s %9s  %-*s %9s %8s  %s", op, first, spark, releases, last, change, since)
+	const beside = 71 // what a row takes beside the sparkline
+	machine, spark := "", min(max(width-beside, 8), 40)
+	head := []string{"op", "first", "releases", "last", "change", "since"}
+	row := func(cells []string) {
+		if width < beside+spark {
+			w.WriteString(stacked(head, cells, width))
+			return
+		}
+		line := fmt.Sprintf("%-24s %9s  %-*s %9s %8s  %s", layout.ShortenMiddle(cells[0], 24), cells[1], spark, cells[2], cells[3], cells[4], layout.ShortenMiddle(cells[5], 12))
 		fmt.Fprintln(w, strings.TrimRight(line, " "))
 	}
 	for _, r := range v.byMachine() {
@@ -257,17 +259,18 @@ func (v *trendView) text(w *bytes.Buffer, width int) {
 				w.WriteByte('\n')
 			}
 			fmt.Fprintf(w, "%s\n", layout.ShortenEnd(termtext.Cell(machine), width))
-			row("op", "first", "releases", "last", "change", "since")
+			if width >= beside+spark {
+				row(head)
+			}
 		}
 		first, last := r.Points[0].Median, r.Points[len(r.Points)-1].Median
 		since := ""
 		if n := len(r.Changes); n > 0 {
 			since = r.Changes[n-1].To
 		}
-		row(layout.ShortenMiddle(termtext.Cell(r.label()), 24), r.value(first), sparkline(r.medians(), spark), r.value(last),
-			ratio(last/first-1), layout.ShortenMiddle(termtext.Cell(since), 12))
+		row([]string{termtext.Cell(r.label()), r.value(first), sparkline(r.medians(), spark), r.value(last), ratio(last/first - 1), termtext.Cell(since)})
 	}
-	v.notes(w, "")
+	v.notes(w, "", width)
 }
 
 // byMachine returns the rows with those of one machine together.
@@ -283,8 +286,16 @@ func (v *trendView) byMachine() []trendRow {
 	return rows
 }
 
-// notes are the changes in words, with what settles them.
-func (v *trendView) notes(w *bytes.Buffer, bullet string) {
+// notes are the changes in words, with what settles them, in lines of at most
+// width columns, less than 0 of which is any. A command stays one that a shell takes.
+func (v *trendView) notes(w *bytes.Buffer, bullet string, width int) {
+	say := func(s, indent string) {
+		lines := []string{s}
+		if width >= 0 {
+			lines = layout.Wrap(s, width, indent)
+		}
+		w.WriteString(strings.Join(lines, "\n") + "\n")
+	}
 	several := slices.ContainsFunc(v.rows, func(r trendRow) bool { return r.Machine != v.rows[0].Machine })
 	for _, r := range v.rows {
 		for _, c := range r.Changes {
@@ -292,19 +303,25 @@ func (v *trendView) notes(w *bytes.Buffer, bullet string) {
 			if c.Worse < 0 {
 				word = "faster"
 			}
-			fmt.Fprintf(w, "\n%s%s %s since %s (%s before): %s, %s to %s, p %.3f\n", bullet, termtext.Cell(r.label()), word, termtext.Cell(c.To), termtext.Cell(c.From),
-				ratio(c.Worse), ratio(c.Lo), ratio(c.Hi), c.P)
+			w.WriteByte('\n')
+			say(fmt.Sprintf("%s%s %s since %s (%s before): %s, %s to %s, p %.3f", bullet, termtext.Cell(r.label()), word, termtext.Cell(c.To), termtext.Cell(c.From),
+				ratio(c.Worse), ratio(c.Lo), ratio(c.Hi), c.P), "  ")
 			if several {
-				fmt.Fprintf(w, "  on %s\n", termtext.Cell(r.Machine))
+				say("  on "+termtext.Cell(r.Machine), "  ")
 			}
 			if r.Op == suiteOp {
-				fmt.Fprintf(w, "  all operations moved together: the build or the machine, which paired boots tell apart\n")
+				say("  all operations moved together: the build or the machine, which paired boots tell apart", "  ")
 			}
-			fmt.Fprintf(w, "  to settle it: %s\n", c.Settle)
+			settle := []string{"  to settle it: " + c.Settle}
+			if width >= 0 {
+				settle = layout.WrapCommand(settle[0], width, "    ")
+			}
+			w.WriteString(strings.Join(settle, "\n") + "\n")
 		}
 	}
 	if lines := v.split(); lines > 0 {
-		fmt.Fprintf(w, "\n%s%s of operations that another machine, image, kernel or workload has too; they are not joined\n", bullet, termtext.Plural(lines, "line"))
+		w.WriteByte('\n')
+		say(bullet+termtext.Plural(lines, "line")+" of operations that another machine, image, kernel or workload has too; they are not joined", "  ")
 	}
 }
 
@@ -336,7 +353,7 @@ func (v *trendView) markdown(w *bytes.Buffer) {
 		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s | %s |\n", compare.Markdown(r.label()), compare.Markdown(r.Machine), r.value(first), sparkline(r.medians(), 20), r.value(last),
 			ratio(last/first-1), compare.Markdown(since))
 	}
-	v.notes(w, "- ")
+	v.notes(w, "- ", -1)
 }
 
 func (v *trendView) csv() (string, error) {

@@ -93,6 +93,27 @@ func Wrap(s string, w int, indent string) []string {
 	return lines
 }
 
+// WrapCommand breaks a command before its flags into lines of at most w columns,
+// as a shell takes it. A flag that is wider stays whole: a command is there to be
+// copied.
+func WrapCommand(s string, w int, indent string) []string {
+	const more = ` \`
+	var out []string
+	cur := ""
+	for i, part := range strings.Split(s, " --") {
+		switch {
+		case i == 0:
+			cur = part
+		case Width(cur+" --"+part+more) <= w:
+			cur += " --" + part
+		default:
+			out = append(out, cur+more)
+			cur = indent + "--" + part
+		}
+	}
+	return append(out, cur)
+}
+
 // A Style is how text stands out: the attributes of an SGR sequence.
 type Style string
 
@@ -159,6 +180,9 @@ func likeness(r rune) (string, bool) {
 		return "-", true
 	case '•', '·':
 		return "*", true
+	}
+	if r >= '▁' && r <= '█' { // a bar of a sparkline, by its height
+		return string("_.-~=+*#"[r-'▁']), true
 	}
 	return "", false
 }

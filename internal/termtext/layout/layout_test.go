@@ -45,6 +45,13 @@ func TestWrap(t *testing.T) {
 	}
 }
 
+func TestWrapCommand(t *testing.T) {
+	const s = "capsem-bench ab --base main --cand . snapshot"
+	assert.Equal(t, []string{s}, WrapCommand(s, 80, "  "))
+	assert.Equal(t, []string{`capsem-bench ab --base main \`, "  --cand . snapshot"}, WrapCommand(s, 40, "  "))
+	assert.Equal(t, []string{`capsem-bench ab \`, `  --base main \`, "  --cand . snapshot"}, WrapCommand(s, 10, "  "))
+}
+
 func TestPaint(t *testing.T) {
 	assert.Equal(t, "\x1b[31mx\x1b[0m", Paint("x", Red, true))
 	assert.Equal(t, 1, Width(Paint("x", Red, true)))
@@ -59,6 +66,7 @@ func TestASCII(t *testing.T) {
 		"┌──┬─┐\n│ab│c│\n└──┴─┘": "+--+-+\n|ab|c|\n+--+-+",
 		"12.3 µs ±3% 1.2×": "12.3 us ~3% 1.2x",
 		"long.lo…":         "long.lo~",
+		"▁▂▃▄▅▆▇█":         "_.-~=+*#",
 		"大é":               "???",
 		"plain":            "plain",
 	} {
