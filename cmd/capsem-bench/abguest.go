@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -63,7 +64,7 @@ func (o *abOptions) checkGuests(kind sandboxKind) error {
 		return usage("ab --sandbox capsem: want --base-bin and --cand-bin, the two programs to compare, as in\n" +
 			"'capsem-bench ab --sandbox capsem --base-bin old/capsem --cand-bin new/capsem'")
 	case kind.foreign:
-		return errors.Join(findable(o.base.bin), findable(o.cand.bin))
+		return errors.Join(findable("--base-bin", o.base.bin), findable("--cand-bin", o.cand.bin))
 	case o.base.exec != "" || o.cand.exec != "":
 		return usage("--base-exec and --cand-exec are for --sandbox command and capsem")
 	case bins:
@@ -72,17 +73,21 @@ func (o *abOptions) checkGuests(kind sandboxKind) error {
 		flag, _, _ := strings.Cut(given[0], "=")
 		return usage("%s is for --sandbox command and capsem", flag)
 	}
-	return nil
+	return kind.unfit
 }
 
 // findable complains about a program that is not there, before anything runs.
-func findable(bin string) error {
+func findable(flag, bin string) error {
 	if bin == "" {
 		return nil
 	}
 	_, err := exec.LookPath(bin)
 	if err != nil {
-		return usage("%s: %w", bin, errors.Unwrap(err))
+		err = errors.Unwrap(err)
+		if e := new(fs.PathError); errors.As(err, &e) {
+			err = e.Err // without the path once more
+		}
+		return usage("%s %s: %w; want the path of a program, or the name of one in PATH", flag, bin, err)
 	}
 	return nil
 }

@@ -27,6 +27,7 @@ func delays() (delay.Delays, error) {
 func (a *app) localSandbox() sandboxKind {
 	return sandboxKind{
 		name:    "local",
+		unfit:   a.linuxOnly("--sandbox local"),
 		about:   "no VM: a child of this command; no root, no network",
 		decides: sandbox.Decides(),
 		labels:  labelsOfCommand,

@@ -157,6 +157,7 @@ func (a *app) qemuSandbox() sandboxKind {
 	opt := new(machineOptions)
 	return sandboxKind{
 		name:    "qemu",
+		unfit:   a.linuxOnly("--sandbox qemu"),
 		decides: sandbox.Decides(),
 		about:   "a VM with Capsem's topology, by QEMU; see 'capsem-bench vm doctor'",
 		flags:   opt.flags,

@@ -17,6 +17,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -110,7 +111,7 @@ func exit(status int, err error) error {
 
 // newApp is the command on the given streams.
 func newApp(stdin io.Reader, stdout, stderr io.Writer) *app {
-	return &app{stdin: stdin, stdout: stdout, stderr: stderr, term: newTerm(stderr), examine: examine, grace: execGrace}
+	return &app{stdin: stdin, stdout: stdout, stderr: stderr, term: newTerm(stderr), examine: examine, grace: execGrace, system: runtime.GOOS}
 }
 
 // examine looks at the machine, with what boots have found out about KVM.
@@ -175,6 +176,17 @@ type app struct {
 	reads          atomic.Bool                                                // nothing is to be cleaned up after what runs
 	examine        func(context.Context, hostcheck.Options) *hostcheck.Report // looks at the machine
 	grace          time.Duration                                              // see execGrace
+	system         string                                                     // runtime.GOOS
+}
+
+// linuxOnly refuses what measures this machine, or boots VMs of ours, where it is
+// no Linux: the benchmarks are of Linux, and QEMU gets a Linux host's devices.
+func (a *app) linuxOnly(what string) error {
+	if a.system == "linux" {
+		return nil
+	}
+	return exit(exitUnfit, fmt.Errorf("%s needs Linux, and this is %s; from here 'capsem-bench run --sandbox capsem' measures Capsem's VMs, and --sandbox command any Linux guest",
+		what, a.system))
 }
 
 // usage is the error of wrong usage. It says what would be right.

@@ -187,6 +187,9 @@ func (a *app) measureHere(ctx context.Context, opt *measureOptions, env []string
 	if err := opt.check(); err != nil {
 		return err
 	}
+	if err := a.linuxOnly("to measure without a sandbox"); err != nil {
+		return err
+	}
 	m := a.newMeasurement(opt, categories)
 	defer m.p.Close()
 	binary, err := sandbox.GuestBinary().Find(ctx, func(what string) { m.p.step(what, 0) })

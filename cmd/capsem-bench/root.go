@@ -34,6 +34,9 @@ Exit status: 0 ok, 1 what was measured failed, 2 usage or unreadable input,
 			}
 			a.term.setColor(a.color)
 			a.reads.Store(leavesNothing(cmd))
+			if cmd.HasParent() && cmd.Parent().Name() == "vm" {
+				return a.linuxOnly("vm " + cmd.Name())
+			}
 			return nil
 		},
 		SilenceErrors: true,
@@ -116,14 +119,20 @@ func group(cmd *cobra.Command) string {
 func flagHint(cmd *cobra.Command, err error) string {
 	var unknown *pflag.NotExistError
 	if errors.As(err, &unknown) && len(unknown.GetSpecifiedName()) > 1 {
-		near, least := "", 3
+		name := unknown.GetSpecifiedName()
+		near, least := "", max(1, len(name)/3)+1 // of a short name two letters are most of it
 		cmd.Flags().VisitAll(func(f *pflag.Flag) {
-			if d := catalogue.Distance(unknown.GetSpecifiedName(), f.Name); d < least && !f.Hidden {
+			if d := catalogue.Distance(name, f.Name); d < least && !f.Hidden && f.Name != "help" {
 				near, least = f.Name, d
 			}
 		})
 		if near != "" {
 			return "did you mean --" + near + "?"
+		}
+		// People who measure in place look there for what chooses a sandbox.
+		run, _, _ := cmd.Root().Find([]string{"run"})
+		if run.Flags().Lookup(name) != nil && (!cmd.HasParent() || slices.Contains(categoryNames(), cmd.Name())) {
+			return fmt.Sprintf("'%s' has it", strings.TrimSpace("capsem-bench run "+strings.TrimPrefix(cmd.Name(), "capsem-bench")))
 		}
 	}
 	return fmt.Sprintf("see '%s --help'", cmd.CommandPath())
@@ -133,7 +142,7 @@ func flagHint(cmd *cobra.Command, err error) string {
 // parsed.
 func flagError(err error) error {
 	want := map[string]string{
-		"int": "a whole number", "intSlice": "whole numbers with commas between them", "float64": "a number",
+		"int": "a whole number", "intSlice": "whole numbers with commas between them", "float64": "a number such as 0.05",
 		"duration": "a time such as 90s", "bool": "true or false",
 	}
 	var bad *pflag.InvalidValueError

@@ -35,6 +35,8 @@ type sandboxKind struct {
 	about string // half a line for people
 	// flags adds the kind's own flags, named after it; nil adds none.
 	flags func(f *pflag.FlagSet)
+	// unfit is why it does not work on this system; nil if it does.
+	unfit error
 	// foreign says that what a guest talks to is not ours.
 	foreign bool
 	// decides are the settings that it does not hand to a guest.
@@ -157,7 +159,11 @@ func categories(args []string) ([]catalogue.Category, error) {
 		case slices.Contains(catalogue.HostCategories(), c):
 			return nil, usage("run: %s is measured from the host; want 'capsem-bench lifecycle %s'", c, c)
 		case !slices.Contains(catalogue.GuestCategories(), c):
-			return nil, usage("run: unknown category %q; want %s", arg, strings.Join(categoryNames(), ", "))
+			hint := ""
+			if strings.Contains(arg, ",") {
+				hint = ", with blanks between them"
+			}
+			return nil, usage("run: unknown category %q; want %s%s", arg, strings.Join(categoryNames(), ", "), hint)
 		case slices.Contains(out, c):
 			return nil, usage("run: category %s is there twice", arg)
 		}
@@ -186,7 +192,7 @@ func (o *runOptions) check(kinds []sandboxKind) (sandboxKind, error) {
 	}
 	for _, k := range kinds {
 		if k.name == o.sandbox {
-			return k, nil
+			return k, k.unfit
 		}
 	}
 	return sandboxKind{}, usage("--sandbox %q: want %s", o.sandbox, kindNames(kinds))
