@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 )
 
@@ -103,8 +104,15 @@ func (d *document) syntaxError(err error) error {
 	if syn.Offset >= int64(len(d.data)) {
 		return fmt.Errorf("%s:%d: the document is cut off: %w", d.name, line, err)
 	}
-	return fmt.Errorf("%s:%d: not JSON: %w", d.name, line, err)
+	hint := ""
+	if benchmarkText.Match(d.data[:min(len(d.data), 4<<10)]) {
+		hint = "; it looks like benchmark text, which is what import writes and convert reads"
+	}
+	return fmt.Errorf("%s:%d: not JSON: %w%s", d.name, line, err, hint)
 }
+
+// benchmarkText is how lines of what is no JSON but benchmark text begin.
+var benchmarkText = regexp.MustCompile(`(?m)^(#capsem \{|Benchmark|goos: |pkg: )`)
 
 // A parser builds nodes; the text is known to be valid JSON.
 type parser struct {

@@ -240,7 +240,7 @@ func TestImportErrors(t *testing.T) {
 		{"two documents", seed + "{}", "not JSON"},
 		{"array", "[]", "want a JSON object, have an array"},
 		{"empty", " \n", "f.json: empty file"},
-		{"text", "goos: linux\n", "f.json:1: not JSON"},
+		{"text", "goos: linux\n", "f.json:1: not JSON: invalid character 'g' looking for beginning of value; it looks like benchmark text, which is what import writes and convert reads"},
 		{"nothing to import", `{"version": "0.3.0", "timestamp": 1, "hostname": "x"}`, "none of the sections"},
 		{"command of no words", replace(`"python3",
           "--version"`, `1`), "startup.commands.python3.command: want an array of short strings"},

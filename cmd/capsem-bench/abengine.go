@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -46,6 +47,9 @@ func (o *engineOptions) archFlag(f *pflag.FlagSet) {
 // directory of a trial that is there it goes on with that, also beside another
 // process that does.
 func (a *app) abFleet(ctx context.Context, opt *abOptions, kinds []sandboxKind, categories []catalogue.Category) error {
+	if !slices.Contains(engines(), opt.engine.name) { // before anything is built
+		return usage("--engine %q: want one of %s", opt.engine.name, strings.Join(engines(), ", "))
+	}
 	if opt.out != "" && opt.base.none() && opt.cand.none() {
 		return a.abAttach(ctx, opt)
 	}
@@ -164,7 +168,7 @@ func (t *abTrial) follower(ctx context.Context) (*fleet.Follower, error) {
 			cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 			return cmd.Run()
 		}}
-	case "slurm":
+	default: // slurm
 		if _, err := exec.LookPath("sbatch"); err != nil {
 			return nil, exit(exitUnfit, fmt.Errorf("--engine slurm: %w; run it where jobs are submitted", err))
 		}
@@ -180,8 +184,6 @@ func (t *abTrial) follower(ctx context.Context) (*fleet.Follower, error) {
 			Dir: dir, Script: commands.script(abs) + " ab shard " + shell.Join(dir), Name: name,
 			Partition: e.partition, Constraint: e.constraint, Time: e.time,
 		}
-	default:
-		return nil, usage("--engine %q: want one of %s", t.opt.engine.name, strings.Join(engines(), ", "))
 	}
 	return f, nil
 }

@@ -28,6 +28,9 @@ func (a *app) vmCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "vm",
 		Short: "Build, check and use the QEMU sandbox",
+		Example: `  capsem-bench vm setup
+  capsem-bench vm doctor
+  capsem-bench vm exec -- uname -a`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return nil
