@@ -376,7 +376,10 @@ func allRounds(obs []observation, unit string) []float64 {
 // at index i, NaN where it has none.
 func (j *judge) split(f *Finding) []Stratum {
 	out := make([]Stratum, max(1, len(j.stages)))
-	f.blockNames = j.blocks(out)
+	f.blockNames = j.blockNames
+	for i := range out {
+		out[i].Blocks = j.blocks[i]
+	}
 	fill := func(boots []Boot, read []reading, to func(*Stratum) *[]float64) {
 		values := make(map[*Boot]float64, len(read))
 		for _, r := range read {

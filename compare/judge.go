@@ -119,6 +119,7 @@ func Judge(base, cand *Side, opt Options) (*Comparison, error) {
 	j.c.Differences = differencesOn(j.machines, j.base, j.cand, opt.Vary)
 	j.c.Forced = opt.Force && j.c.Refused() != nil
 	j.stages = stageNumbers(slices.Concat(j.base, j.cand))
+	j.findBlocks()
 	j.labels()
 	j.failures()
 	j.findings()
@@ -146,9 +147,11 @@ type judge struct {
 	rk         *Ranker
 	base, cand []Boot
 	c          *Comparison
-	stages     []int    // the numbers of the stages, ascending
-	machines   []string // by name; nil where all boots are on one
-	plan       Plan     // with the looks of these data
+	stages     []int      // the numbers of the stages, ascending
+	blocks     [][][2]int // of each stage, the boots of the sides on each machine
+	blockNames [][]string // of each stage, the machines of its blocks
+	machines   []string   // by name; nil where all boots are on one
+	plan       Plan       // with the looks of these data
 }
 
 // Refused returns why the sides are not comparable at all, or nil.

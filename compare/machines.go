@@ -177,13 +177,8 @@ func (r *Ranker) blockedPWithin(strata []Stratum, shift, most float64) float64 {
 		const half = 1 // of a step of doubled ranks
 		return math.Erfc((float64(t)-half-mean)/math.Sqrt(2*variance)) / 2
 	}
-	n := null{tail: []float64{1}}
-	for i, s := range stages {
-		n = r.convolve(n, s, scale[i])
-	}
-	for i := len(n.tail) - 2; i >= 0; i-- {
-		n.tail[i] += n.tail[i+1]
-	}
+	n := r.sums(stages, scale)
+	n.cumulate()
 	return n.atLeast(t)
 }
 
@@ -358,12 +353,13 @@ func differencesOn(machines []string, base, cand []Boot, vary []string) (out []D
 	return out
 }
 
-// blocks gives the strata of the stages their blocks, and returns the machines
-// of these. Boots are in the order of machines inside a stage.
-func (j *judge) blocks(strata []Stratum) (names [][]string) {
-	names = make([][]string, len(strata))
+// findBlocks finds the blocks of each stage, one a machine, and the machines of
+// these: they are the same for every metric. Boots are in the order of machines
+// inside a stage.
+func (j *judge) findBlocks() {
+	j.blocks, j.blockNames = make([][][2]int, max(1, len(j.stages))), make([][]string, max(1, len(j.stages)))
 	if len(j.machines) == 0 {
-		return names
+		return
 	}
 	for side, boots := range [][]Boot{j.base, j.cand} {
 		for _, b := range boots {
@@ -371,13 +367,12 @@ func (j *judge) blocks(strata []Stratum) (names [][]string) {
 			if len(j.stages) > 1 {
 				at = slices.Index(j.stages, stageOf(b))
 			}
-			i := slices.Index(names[at], on(b))
+			i := slices.Index(j.blockNames[at], on(b))
 			if i < 0 {
-				i = len(names[at])
-				names[at], strata[at].Blocks = append(names[at], on(b)), append(strata[at].Blocks, [2]int{})
+				i = len(j.blockNames[at])
+				j.blockNames[at], j.blocks[at] = append(j.blockNames[at], on(b)), append(j.blocks[at], [2]int{})
 			}
-			strata[at].Blocks[i][side]++
+			j.blocks[at][i][side]++
 		}
 	}
-	return names
 }

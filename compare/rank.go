@@ -204,19 +204,30 @@ func (r *Ranker) null(stages []stage, scale []int64) null {
 	if n, ok := r.nulls[key]; ok {
 		return n
 	}
-	n := null{tail: []float64{1}}
-	for i, s := range stages {
-		n = r.convolve(n, s, scale[i])
-	}
+	n := r.sums(stages, scale)
 	n.head = slices.Clone(n.tail)
 	for i := 1; i < len(n.head); i++ {
 		n.head[i] += n.head[i-1]
 	}
+	n.cumulate()
+	r.nulls[key] = n
+	return n
+}
+
+// sums is the distribution of the sum over all stages, not cumulated.
+func (r *Ranker) sums(stages []stage, scale []int64) null {
+	n := null{tail: []float64{1}}
+	for i, s := range stages {
+		n = r.convolve(n, s, scale[i])
+	}
+	return n
+}
+
+// cumulate makes the tail that of each value and all above it.
+func (n null) cumulate() {
 	for i := len(n.tail) - 2; i >= 0; i-- {
 		n.tail[i] += n.tail[i+1]
 	}
-	r.nulls[key] = n
-	return n
 }
 
 // convolve adds a stage, weighted by scale, to the distribution so far.
