@@ -16,6 +16,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/capsem/capsem-bench/compare"
+	"github.com/capsem/capsem-bench/internal/digest"
 )
 
 // maxText bounds a document once unpacked.
@@ -40,7 +41,7 @@ func (s *Store) Add(ctx context.Context, run Run) (id int64, added bool, err err
 			return err
 		}
 		for i, d := range run.Documents {
-			sum := digest(d.Data)
+			sum := digest.Bytes(d.Data)
 			if _, err := tx.ExecContext(ctx, `INSERT INTO texts (digest, size, gzip) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`,
 				sum, len(d.Data), packed[i]); err != nil {
 				return err
@@ -190,7 +191,7 @@ func insertBoot(ctx context.Context, tx *sql.Tx, run int64, place int, b compare
 
 func environmentID(ctx context.Context, tx *sql.Tx, e compare.Environment) (id int64, err error) {
 	values := []string{e.Arch, e.CPU, e.CPUs, e.Memory, e.Kernel, e.Accel, e.Image, e.Sandbox, e.Virtualization, e.Root}
-	args := []any{digest([]byte(strings.Join(values, "\x00")))[:16]}
+	args := []any{digest.Bytes([]byte(strings.Join(values, "\x00")))[:16]}
 	for _, v := range values {
 		args = append(args, storable(v))
 	}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/capsem/capsem-bench/internal/digest"
 )
 
 // A RunInfo is what the store says of one run.
@@ -161,7 +163,7 @@ func documents(ctx context.Context, q querier, run int64) ([]Document, error) {
 		if d.Data, err = unpack(packed); err != nil {
 			return nil, fmt.Errorf("run %d, %s: %w", run, d.Name, err)
 		}
-		if digest(d.Data) != sum {
+		if digest.Bytes(d.Data) != sum {
 			return nil, fmt.Errorf("run %d, %s: the text is not what was added: its digest differs", run, d.Name)
 		}
 		out = append(out, d)

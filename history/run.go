@@ -2,8 +2,6 @@ package history
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
@@ -12,6 +10,7 @@ import (
 	"time"
 
 	"github.com/capsem/capsem-bench/compare"
+	"github.com/capsem/capsem-bench/internal/digest"
 	"github.com/capsem/capsem-bench/internal/record"
 )
 
@@ -88,15 +87,10 @@ func Read(name string, labels Labels, docs []Document) (Run, error) {
 func (r Run) digest() string {
 	sums := make([]string, 0, len(r.Documents))
 	for _, d := range r.Documents {
-		sums = append(sums, digest(d.Data))
+		sums = append(sums, digest.Bytes(d.Data))
 	}
 	slices.Sort(sums)
-	return digest([]byte(strings.Join(slices.Compact(sums), "\n")))
-}
-
-func digest(data []byte) string {
-	sum := sha256.Sum256(data)
-	return hex.EncodeToString(sum[:])
+	return digest.Bytes([]byte(strings.Join(slices.Compact(sums), "\n")))
 }
 
 // recorded is when the run began: its earliest boot, else what was said when

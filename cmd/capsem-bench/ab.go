@@ -3,8 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -20,6 +18,7 @@ import (
 	"github.com/capsem/capsem-bench/compare"
 	"github.com/capsem/capsem-bench/internal/atomicfile"
 	"github.com/capsem/capsem-bench/internal/catalogue"
+	"github.com/capsem/capsem-bench/internal/digest"
 	"github.com/capsem/capsem-bench/internal/termtext"
 	"github.com/capsem/capsem-bench/sandbox"
 	"github.com/spf13/cobra"
@@ -345,8 +344,7 @@ func (t *abTrial) keepJudging() error {
 	if err != nil {
 		return err
 	}
-	sum := sha256.Sum256(text)
-	t.Plan.Judging.Policy = hex.EncodeToString(sum[:])
+	t.Plan.Judging.Policy = digest.Bytes(text)
 	if _, err := compare.ReadPolicy(bytes.NewReader(text), o.policy); err != nil {
 		return err // before anything is built
 	}

@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/capsem/capsem-bench/internal/cachedir"
+	"github.com/capsem/capsem-bench/internal/digest"
 	"github.com/capsem/capsem-bench/internal/scratch"
 	"github.com/capsem/capsem-bench/internal/termtext"
 	"github.com/capsem/capsem-bench/sandbox"
@@ -329,11 +330,11 @@ func keptBuild(dir, part, sum string) string { return filepath.Join(dir, sum, fi
 
 // keepBuild copies a part to where its digest belongs.
 func keepBuild(dir, part, file string) (to, sum string, err error) {
-	if sum, err = digestOf(file); err != nil {
+	if sum, err = digest.File(file); err != nil {
 		return "", "", err
 	}
 	to = keptBuild(dir, part, sum)
-	if there, err := digestOf(to); err == nil && there == sum {
+	if there, err := digest.File(to); err == nil && there == sum {
 		return to, sum, nil
 	}
 	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/capsem/capsem-bench/cmd/capsem-bench/internal/ab"
 	"github.com/capsem/capsem-bench/cmd/capsem-bench/internal/fleet"
 	"github.com/capsem/capsem-bench/internal/catalogue"
+	"github.com/capsem/capsem-bench/internal/digest"
 	"github.com/capsem/capsem-bench/internal/shell"
 	"github.com/capsem/capsem-bench/internal/termtext"
 	"github.com/spf13/pflag"
@@ -190,7 +191,7 @@ func (t *abTrial) follower(ctx context.Context) (*fleet.Follower, error) {
 
 // jobName is what a scheduler knows the trial by: it has the plan's digest.
 func (t *abTrial) jobName() (string, error) {
-	sum, err := digestOf(filepath.Join(t.Dir, ab.PlanName))
+	sum, err := digest.File(filepath.Join(t.Dir, ab.PlanName))
 	if err != nil {
 		return "", exit(exitUnfit, err)
 	}

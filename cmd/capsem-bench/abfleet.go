@@ -14,6 +14,7 @@ import (
 	"github.com/capsem/capsem-bench/cmd/capsem-bench/internal/ab"
 	"github.com/capsem/capsem-bench/compare"
 	"github.com/capsem/capsem-bench/internal/catalogue"
+	"github.com/capsem/capsem-bench/internal/digest"
 	"github.com/capsem/capsem-bench/internal/termtext"
 	"github.com/spf13/cobra"
 )
@@ -186,7 +187,7 @@ func (t *abTrial) keptSides() error {
 				continue
 			}
 			file := abs(keptBuild(t.builds(), role, sum))
-			switch now, err := digestOf(file); {
+			switch now, err := digest.File(file); {
 			case err != nil:
 				return exit(exitUnfit, fmt.Errorf("%s of the %s side is not in the trial's directory: %w", role, s.name, err))
 			case now != sum:

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/capsem/capsem-bench/cmd/capsem-bench/internal/ab"
+	"github.com/capsem/capsem-bench/internal/digest"
 	"github.com/capsem/capsem-bench/internal/termtext"
 	"github.com/spf13/pflag"
 )
@@ -102,7 +103,7 @@ func (s *abSide) findBin(ctx context.Context, asks bool) error {
 		return exit(exitUsage, err)
 	}
 	s.bin = abs(path)
-	if s.binDigest, err = digestOf(s.bin); err != nil {
+	if s.binDigest, err = digest.File(s.bin); err != nil {
 		return exit(exitUnfit, err)
 	}
 	if version := ""; asks {
@@ -118,7 +119,7 @@ func (s *abSide) sameBin(side string) error {
 	if s.bin == "" {
 		return nil
 	}
-	now, err := digestOf(s.bin)
+	now, err := digest.File(s.bin)
 	if err == nil && now != s.binDigest {
 		err = fmt.Errorf("%s of the %s side was replaced during the trial", s.bin, side)
 	}

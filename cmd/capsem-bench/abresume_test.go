@@ -24,7 +24,7 @@ func TestABGoesOn(t *testing.T) {
 	require.NoError(t, fakeBuild(filepath.Join(tr.dir, "fake")))
 	args := []string{"ab", "--base", "fake", "--cand", "fake", "--accept-unfit", "--out", "out", "--seed", "3"}
 	fit := filepath.Join(tr.dir, "fit.json")
-	require.NoError(t, os.WriteFile(fit, []byte(`{"machine": {"type": "machine", "time": 1800000000, "burn_ns": 31000000}}`), 0o600))
+	require.NoError(t, os.WriteFile(fit, []byte(fitMachine), 0o600))
 	held := filepath.Join(tr.dir, "held")
 	tr.env = append(tr.env, "FAKE_HOLD="+held, "TEST_MACHINE="+fit)
 	tr.start(t, args...)

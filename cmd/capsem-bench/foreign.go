@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/capsem/capsem-bench/internal/bounded"
 	"github.com/capsem/capsem-bench/internal/termtext"
 	"github.com/capsem/capsem-bench/sandbox"
 	"github.com/capsem/capsem-bench/sandbox/command"
@@ -127,20 +128,11 @@ func firstLine(ctx context.Context, bin string, args ...string) string {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, bin, args...)
 	cmd.WaitDelay = time.Second
-	var out boundedText
-	cmd.Stdout = &out
+	out := &bounded.Head{Max: 4 << 10}
+	cmd.Stdout = out
 	if err := cmd.Run(); err != nil {
 		return ""
 	}
 	line, _, _ := strings.Cut(strings.TrimSpace(out.String()), "\n")
 	return line
-}
-
-// boundedText keeps the beginning of what a program prints.
-type boundedText struct{ strings.Builder }
-
-func (b *boundedText) Write(p []byte) (int, error) {
-	const most = 4 << 10
-	_, _ = b.Builder.Write(p[:min(len(p), most-b.Len())])
-	return len(p), nil
 }

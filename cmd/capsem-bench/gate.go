@@ -1,11 +1,8 @@
 package main
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -14,6 +11,7 @@ import (
 
 	"github.com/capsem/capsem-bench/cmd/capsem-bench/internal/ab"
 	"github.com/capsem/capsem-bench/compare"
+	"github.com/capsem/capsem-bench/internal/digest"
 	"github.com/capsem/capsem-bench/internal/termtext"
 	"github.com/spf13/cobra"
 )
@@ -140,27 +138,13 @@ func (o *compareOptions) takeTrial(args []string) ([]string, error) {
 	}
 	if o.policy == "" && by.Policy != "" {
 		o.policy = filepath.Join(dir, ab.PolicyName)
-		if sum, err := digestOf(o.policy); err != nil || sum != by.Policy {
+		if sum, err := digest.File(o.policy); err != nil || sum != by.Policy {
 			return nil, fmt.Errorf("%s is not the policy that the trial began with; --policy FILE judges by another", o.policy)
 		}
 	}
 	o.vary = slices.Concat(o.vary, by.Vary, vary())
 	o.noMore, o.unfit = o.noMore || by.NoMore, o.unfit || by.AcceptUnfit
 	return []string{filepath.Join(dir, ab.Base), filepath.Join(dir, ab.Cand)}, nil
-}
-
-// digestOf returns the SHA-256 of a file.
-func digestOf(name string) (string, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // decided turns a decision into the exit status. Its reasons are for people

@@ -49,7 +49,7 @@ func TestHostileFieldsOfPrograms(t *testing.T) {
 			t.Parallel()
 			tr := newTrial(t)
 			fit := filepath.Join(tr.bin, "fit.json")
-			require.NoError(t, os.WriteFile(fit, []byte(`{"machine":{"type":"machine","time":1800000000,"burn_ns":31000000}}`), 0o644))
+			require.NoError(t, os.WriteFile(fit, []byte(fitMachine), 0o644))
 			require.NoError(t, os.Symlink(benchstat, filepath.Join(tr.bin, "benchstat")))
 			runtime := hostileMachines(t, s)
 			tr.env = append(tr.env, "TEST_MACHINE="+fit, "XDG_RUNTIME_DIR="+runtime)

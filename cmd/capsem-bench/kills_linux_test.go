@@ -176,7 +176,7 @@ func TestKills(t *testing.T) {
 		t.Parallel()
 		h := newHome(t, "FAKE_DELAY=0.1")
 		fit := filepath.Join(h.bin, "fit.json")
-		require.NoError(t, os.WriteFile(fit, []byte(`{"machine":{"type":"machine","time":1800000000,"burn_ns":31000000}}`), 0o600))
+		require.NoError(t, os.WriteFile(fit, []byte(fitMachine), 0o600))
 		build := filepath.Join(h.bin, "fake")
 		require.NoError(t, fakeBuild(build))
 		h.env = append(h.env, "TEST_MACHINE="+fit)

@@ -41,6 +41,9 @@ func mainHere() {
 	os.Exit(a.runUntilSignal(os.Args[1:]))
 }
 
+// fitMachine is the report of a machine that is fit to measure on.
+const fitMachine = `{"machine": {"type": "machine", "time": 1800000000, "burn_ns": 31000000}}`
+
 // machineOf returns what examines a machine by reading the report in file.
 func machineOf(file string) func(context.Context, hostcheck.Options) *hostcheck.Report {
 	return func(context.Context, hostcheck.Options) *hostcheck.Report {

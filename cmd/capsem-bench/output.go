@@ -13,6 +13,7 @@ import (
 	"github.com/capsem/capsem-bench/cmd/capsem-bench/internal/userfile"
 	"github.com/capsem/capsem-bench/convert"
 	"github.com/capsem/capsem-bench/internal/atomicfile"
+	"github.com/capsem/capsem-bench/internal/bounded"
 	"github.com/capsem/capsem-bench/internal/termtext"
 	"github.com/capsem/capsem-bench/internal/termtext/layout"
 )
@@ -170,12 +171,10 @@ func (t *textFile) Close() error {
 // tail keeps the end of what a child complains about. A boot whose child
 // complains without end is cancelled.
 type tail struct {
-	b      []byte
+	bounded.Tail
 	n      int64 // bytes written
 	cancel context.CancelCauseFunc
 }
-
-const maxTail = 4 << 10
 
 // maxComplaints is far beyond what any guest binary has to say.
 const maxComplaints = 16 << 20
@@ -186,11 +185,7 @@ func (t *tail) Write(b []byte) (int, error) {
 	if t.n += int64(len(b)); t.n > maxComplaints && t.cancel != nil {
 		t.cancel(errComplains)
 	}
-	t.b = append(t.b, b...)
-	if over := len(t.b) - maxTail; over > 0 {
-		t.b = append(t.b[:0], t.b[over:]...)
-	}
-	return len(b), nil
+	return t.Tail.Write(b)
 }
 
-func (t *tail) String() string { return strings.TrimSpace(termtext.Block(string(t.b))) }
+func (t *tail) String() string { return strings.TrimSpace(termtext.Block(t.Tail.String())) }

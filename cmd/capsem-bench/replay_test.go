@@ -114,7 +114,7 @@ func TestReplays(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, os.Mkdir(filepath.Join(r.dir, "build"), 0o755))
 	require.NoError(t, os.WriteFile(filepath.Join(r.dir, "build", partCommand), script, 0o755))
-	require.NoError(t, os.WriteFile(filepath.Join(r.dir, "fit.json"), []byte(`{"machine":{"type":"machine","time":1800000000,"burn_ns":31000000}}`), 0o644))
+	require.NoError(t, os.WriteFile(filepath.Join(r.dir, "fit.json"), []byte(fitMachine), 0o644))
 	r.env = []string{
 		"HOME=" + r.dir, "PATH=/usr/bin:/bin", "TMPDIR=" + t.TempDir(), "REPLAY_BOOTS=" + boots,
 		"CAPSEM_BENCH_TEST=/bin/true", "CAPSEM_GUEST=/bin/true", // which no boot runs

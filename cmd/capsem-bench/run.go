@@ -260,7 +260,7 @@ func (m *measurement) sandbox(ctx context.Context, open openFunc, b sandbox.Boot
 	name, first := textName, (*record.Boot)(nil)
 	if boots > 0 {
 		name = record.BootFile(slot)
-		first = &record.Boot{Type: record.TypeBoot, Slot: slot, Time: float64(time.Now().UnixMicro()) / 1e6}
+		first = &record.Boot{Type: record.TypeBoot, Slot: slot, Time: record.Seconds(time.Now())}
 		m.p.prefix(fmt.Sprintf("boot %d/%d: ", slot, boots))
 	}
 	s, err := open(ctx, b)

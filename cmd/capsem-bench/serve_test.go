@@ -25,6 +25,7 @@ import (
 
 	"github.com/capsem/capsem-bench/host/session"
 	"github.com/capsem/capsem-bench/internal/contract"
+	"github.com/capsem/capsem-bench/internal/machine"
 	"github.com/capsem/capsem-bench/internal/testbuild"
 )
 
@@ -249,13 +250,9 @@ func (l *load) secure() {
 // usage returns the resident memory of the process in MiB, and its descriptors.
 func (l *load) usage() (mib, files int) {
 	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", l.cmd.Process.Pid))
-	for line := range strings.Lines(string(status)) {
-		if _, err := fmt.Sscanf(line, "VmRSS: %d kB", &mib); err == nil {
-			break
-		}
-	}
+	resident, _ := machine.Kilobytes(status, "VmRSS:")
 	open, _ := os.ReadDir(fmt.Sprintf("/proc/%d/fd", l.cmd.Process.Pid))
-	return mib >> 10, len(open)
+	return int(resident >> 20), len(open)
 }
 
 // Under good and hostile clients at once memory and descriptors stay flat, and

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,12 +8,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/capsem/capsem-bench/internal/bounded"
 	"github.com/capsem/capsem-bench/internal/contract"
 	"github.com/capsem/capsem-bench/internal/record"
 )
@@ -69,7 +68,7 @@ func callTool(ctx context.Context, argv []string, limit time.Duration, call tool
 	// The context kills a relay that hangs: closing the session waits for it.
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.WaitDelay = time.Second // something that the relay started may hold its stderr
-	said := &tail{}
+	said := new(bounded.Tail)
 	cmd.Stderr = said
 	text, err := callThrough(ctx, cmd, call)
 	switch {
@@ -83,7 +82,7 @@ func callTool(ctx context.Context, argv []string, limit time.Duration, call tool
 		}
 	}
 	// What the relay said is nearer to the cause than a broken pipe.
-	if line := said.lastLine(); line != "" {
+	if line := bounded.LastLine(said.String()); line != "" {
 		return "", errors.New(line)
 	}
 	return "", err
@@ -119,29 +118,4 @@ func firstText(result *mcp.CallToolResult) (string, error) {
 		return t.Text, nil
 	}
 	return "", errors.New("the gateway's answer has no text")
-}
-
-// tail keeps the end of what is written to it.
-type tail struct {
-	mu  sync.Mutex
-	buf []byte
-}
-
-const maxTail = 4 << 10
-
-func (t *tail) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.buf = append(t.buf, p...)
-	if n := len(t.buf) - maxTail; n > 0 {
-		t.buf = append(t.buf[:0], t.buf[n:]...)
-	}
-	return len(p), nil
-}
-
-func (t *tail) lastLine() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	text := bytes.TrimSpace(t.buf)
-	return string(text[bytes.LastIndexByte(text, '\n')+1:])
 }

@@ -106,7 +106,7 @@ func (r *run) header() {
 	}
 	info := machine.Describe(home, os.Getenv)
 	info.Type, info.Schema, info.Version = record.TypeRun, record.Schema, record.ToolVersion
-	info.Time = unixSeconds(r.start)
+	info.Time = record.Seconds(r.start)
 	info.Seed = Seed()
 	info.Expected = r.names
 	info.Rounds = 1

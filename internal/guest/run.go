@@ -65,8 +65,6 @@ func Context() context.Context {
 	return context.Background()
 }
 
-func unixSeconds(t time.Time) float64 { return float64(t.UnixMicro()) / 1e6 }
-
 // emit prints comment lines; after the end line nothing.
 func (r *run) emit(records ...any) {
 	r.mu.Lock()
@@ -142,7 +140,7 @@ func (r *run) end(s stop) {
 	r.ended = true
 	close(r.done)
 	write(record.End{
-		Type: record.TypeEnd, Time: unixSeconds(time.Now()), ElapsedNS: time.Since(r.start).Nanoseconds(),
+		Type: record.TypeEnd, Time: record.Seconds(time.Now()), ElapsedNS: time.Since(r.start).Nanoseconds(),
 		Status: s.status, Reason: s.reason,
 	})
 }

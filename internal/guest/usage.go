@@ -1,13 +1,13 @@
 package guest
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"runtime"
-	"strconv"
 	"syscall"
 	"time"
+
+	"github.com/capsem/capsem-bench/internal/machine"
 )
 
 // A Usage is what this process uses while something is measured.
@@ -61,11 +61,6 @@ func residentPeak() int64 {
 	if err != nil {
 		return 0
 	}
-	for line := range bytes.Lines(status) {
-		if text, ok := bytes.CutPrefix(line, []byte("VmHWM:")); ok {
-			kib, _ := strconv.ParseInt(string(bytes.TrimSpace(bytes.TrimSuffix(bytes.TrimSpace(text), []byte("kB")))), 10, 64)
-			return kib << 10
-		}
-	}
-	return 0
+	peak, _ := machine.Kilobytes(status, "VmHWM:")
+	return peak
 }

@@ -4,8 +4,10 @@
 package machine
 
 import (
+	"bytes"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 
 	"github.com/capsem/capsem-bench/internal/catalogue"
@@ -30,4 +32,17 @@ func Describe(home string, getenv func(string) string) record.Run {
 		}
 	}
 	return r
+}
+
+// Kilobytes finds a line such as "MemAvailable:   1234 kB" of a file of /proc
+// (proc_meminfo(5), proc_pid_status(5)) by its key, with the colon, and returns
+// bytes.
+func Kilobytes(text []byte, key string) (n int64, ok bool) {
+	for line := range bytes.Lines(text) {
+		if f := bytes.Fields(line); len(f) >= 2 && string(f[0]) == key {
+			n, err := strconv.ParseInt(string(f[1]), 10, 64)
+			return n << 10, err == nil && n >= 0 && n < 1<<43
+		}
+	}
+	return 0, false
 }

@@ -12,9 +12,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"unicode"
+	"time"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/capsem/capsem-bench/internal/termtext"
 )
 
 // Prefix starts every comment line of ours.
@@ -271,6 +273,9 @@ type End struct {
 	Reason    string  `json:"reason,omitempty"`
 }
 
+// Seconds is a time as the lines have it: Unix seconds, to the microsecond.
+func Seconds(t time.Time) float64 { return float64(t.UnixMicro()) / 1e6 }
+
 // Append appends v, one of the types above, as a comment line with its
 // newline. A line that would pass MaxLine is an error. Characters that a
 // terminal would not show as such are written as \uXXXX: a text is looked at too.
@@ -282,7 +287,7 @@ func Append(dst []byte, v any) ([]byte, error) {
 		return dst, err
 	}
 	line := buf.Bytes()[len(dst):]
-	if bytes.ContainsFunc(line[:len(line)-1], unseen) {
+	if bytes.ContainsFunc(line[:len(line)-1], hidden) {
 		line = escapeUnseen(line)
 	}
 	if len(line) > MaxLine {
@@ -291,11 +296,8 @@ func Append(dst []byte, v any) ([]byte, error) {
 	return append(buf.Bytes()[:len(dst)], line...), nil
 }
 
-// unseen reports whether a terminal does not show a character as such: controls,
-// marks of direction, characters without width or of no script.
-func unseen(r rune) bool {
-	return r == utf8.RuneError || !unicode.IsPrint(r) || unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
-}
+// hidden reports whether a terminal does not show a character as such.
+func hidden(r rune) bool { return !termtext.Visible(r) }
 
 // escapeUnseen spells such characters of a JSON line as JSON does (RFC 8259
 // section 7): they stand in its strings only.
@@ -303,7 +305,7 @@ func escapeUnseen(line []byte) []byte {
 	var out []byte
 	for _, r := range string(line[:len(line)-1]) {
 		switch {
-		case !unseen(r):
+		case termtext.Visible(r):
 			out = utf8.AppendRune(out, r)
 		case r > 0xffff:
 			high, low := utf16.EncodeRune(r)

@@ -30,11 +30,11 @@ func standard(t *testing.T, v any) string {
 func requireStandard(t *testing.T, v any, line []byte) {
 	t.Helper()
 	want := standard(t, v)
-	if !strings.ContainsFunc(want[:len(want)-1], unseen) {
+	if !strings.ContainsFunc(want[:len(want)-1], hidden) {
 		require.Equal(t, want, string(line))
 		return
 	}
-	require.False(t, bytes.ContainsFunc(line[:len(line)-1], unseen), "%q", line)
+	require.False(t, bytes.ContainsFunc(line[:len(line)-1], hidden), "%q", line)
 	require.JSONEq(t, strings.TrimPrefix(want, Prefix), string(bytes.TrimPrefix(line, []byte(Prefix))))
 }
 

@@ -7,9 +7,10 @@ import (
 	"io"
 	"os"
 	"strconv"
-	"sync"
 	"syscall"
 	"time"
+
+	"github.com/capsem/capsem-bench/internal/bounded"
 )
 
 // Limits of the hooks.
@@ -155,7 +156,7 @@ func (g *Guest) hook(ctx context.Context, flag string, limit time.Duration, word
 	if err != nil {
 		return err
 	}
-	var said ending
+	var said bounded.Tail
 	copied := make(chan struct{})
 	go func() {
 		defer close(copied)
@@ -173,7 +174,7 @@ func (g *Guest) hook(ctx context.Context, flag string, limit time.Duration, word
 	if err == nil && status != 0 {
 		err = fmt.Errorf("%s: exit status %d", argv[0], status)
 	}
-	if line := said.line(); err != nil && line != "" {
+	if line := bounded.LastLine(said.String()); err != nil && line != "" {
 		err = fmt.Errorf("%w: %s", err, line)
 	}
 	if err != nil {
@@ -200,27 +201,4 @@ func readRest(r *os.File, to io.Writer) {
 		}
 		return true
 	})
-}
-
-// An ending keeps the last part of what is written to it.
-type ending struct {
-	mu sync.Mutex
-	b  []byte
-}
-
-const maxEnding = 4 << 10
-
-func (e *ending) Write(p []byte) (int, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.b = append(e.b, p[max(0, len(p)-maxEnding):]...)
-	e.b = e.b[max(0, len(e.b)-maxEnding):]
-	return len(p), nil
-}
-
-// line is the last line that says something.
-func (e *ending) line() string {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return lastLine(string(e.b))
 }

@@ -1,15 +1,14 @@
 package command
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os/exec"
-	"strings"
 	"time"
 
+	"github.com/capsem/capsem-bench/internal/bounded"
 	"github.com/capsem/capsem-bench/internal/child"
 )
 
@@ -45,48 +44,20 @@ func (c hostCommand) run(ctx context.Context) (status int, err error) {
 // maxSaid bounds what a command of ours may print in the guest.
 const maxSaid = 64 << 10
 
-// said keeps the beginning of what a program printed.
-type said struct {
-	b    bytes.Buffer
-	over bool
-}
-
-func (s *said) Write(p []byte) (int, error) {
-	room := maxSaid - s.b.Len()
-	s.over = s.over || len(p) > room
-	s.b.Write(p[:min(len(p), room)])
-	return len(p), nil
-}
-
-// lastLine is the end of a complaint, to be quoted in an error. Whoever shows
-// the error takes control characters out of it.
-func (s *said) lastLine() string { return lastLine(s.b.String()) }
-
-func lastLine(text string) string {
-	text = strings.TrimSpace(text)
-	if i := strings.LastIndexByte(text, '\n'); i >= 0 {
-		text = text[i+1:]
-	}
-	if len(text) > 300 {
-		text = text[:300] + "..."
-	}
-	return text
-}
-
 // call runs a template's program within a limit, for what it prints.
 func call(ctx context.Context, limit time.Duration, argv []string, stdin io.Reader) (stdout string, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("%s did not end within %v", argv[0], limit))
 	defer cancel()
-	var out, errs said
-	status, err := hostCommand{argv: argv, stdin: stdin, stdout: &out, stderr: &errs}.run(ctx)
+	out, errs := &bounded.Head{Max: maxSaid}, &bounded.Head{Max: maxSaid}
+	status, err := hostCommand{argv: argv, stdin: stdin, stdout: out, stderr: errs}.run(ctx)
 	if err == nil && status != 0 {
 		err = fmt.Errorf("%s: exit status %d", argv[0], status)
 	}
-	if err == nil && out.over {
+	if err == nil && out.Cut() {
 		err = fmt.Errorf("%s: it printed more than %d KiB", argv[0], maxSaid>>10)
 	}
-	if line := errs.lastLine(); err != nil && line != "" {
+	if line := bounded.LastLine(errs.String()); err != nil && line != "" {
 		err = fmt.Errorf("%w: %s", err, line)
 	}
-	return out.b.String(), err
+	return out.String(), err
 }

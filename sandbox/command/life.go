@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/capsem/capsem-bench/internal/bounded"
 )
 
 // ErrNoHooks says that the templates make no guest of their own.
@@ -58,9 +60,9 @@ func (g *Guest) ExecArgs(line string) []string { return g.t.runArgs(line) }
 
 // Exec runs a line in the guest.
 func (g *Guest) Exec(ctx context.Context, line string, stdin io.Reader, stdout io.Writer) (status int, err error) {
-	var complaint said
-	status, err = hostCommand{argv: g.t.runArgs(line), stdin: stdin, stdout: stdout, stderr: &complaint}.run(ctx)
-	if last := complaint.lastLine(); err != nil && last != "" {
+	complaint := &bounded.Head{Max: maxSaid}
+	status, err = hostCommand{argv: g.t.runArgs(line), stdin: stdin, stdout: stdout, stderr: complaint}.run(ctx)
+	if last := bounded.LastLine(complaint.String()); err != nil && last != "" {
 		err = fmt.Errorf("%w: %s", err, last)
 	}
 	return status, err

@@ -1,8 +1,6 @@
 package qemu
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/capsem/capsem-bench/internal/digest"
 )
 
 // The files of an image.
@@ -137,21 +137,12 @@ func (i *Image) Verify() error {
 const digestPrefix = "sha256:"
 
 func digestFile(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.CopyBuffer(h, struct{ io.Reader }{f}, make([]byte, 1<<20)); err != nil {
-		return "", err
-	}
-	return digestPrefix + hex.EncodeToString(h.Sum(nil)), nil
+	sum, err := digest.File(path)
+	return digestPrefix + sum, err
 }
 
 func digestText(parts ...string) string {
-	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
-	return hex.EncodeToString(sum[:])
+	return digest.Bytes([]byte(strings.Join(parts, "\x00")))
 }
 
 // short is a digest as people compare it.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/capsem/capsem-bench/internal/catalogue"
 	"github.com/capsem/capsem-bench/internal/guest"
+	"github.com/capsem/capsem-bench/internal/machine"
 )
 
 // relayMemory is what a relay of ours needs, mostly the stacks and the heap of
@@ -98,8 +99,6 @@ func availableMemory() int64 {
 	if err != nil {
 		return 0
 	}
-	_, rest, _ := strings.Cut(string(text), "MemAvailable:")
-	var kib int64
-	_, _ = fmt.Sscan(rest, &kib)
-	return kib << 10
+	available, _ := machine.Kilobytes(text, "MemAvailable:")
+	return available
 }

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/capsem/capsem-bench/internal/atomicfile"
+	"github.com/capsem/capsem-bench/internal/digest"
 	"github.com/capsem/capsem-bench/internal/record"
 )
 
@@ -41,7 +42,7 @@ type gathered struct {
 // is there more than once the one that began first counts, whatever the order of
 // the directories is.
 func Gather(plan *Plan, dirs ...string) (Gathered, error) {
-	want, err := digest(filepath.Join(dirs[0], PlanName))
+	want, err := digest.File(filepath.Join(dirs[0], PlanName))
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +85,7 @@ func readShard(dir string) (*gathered, error) {
 		if !filepath.IsLocal(filepath.FromSlash(name)) {
 			return nil, fmt.Errorf("%s: %q is no file of a shard", filepath.Join(dir, shardName), name)
 		}
-		sum, err := digest(filepath.Join(dir, filepath.FromSlash(name)))
+		sum, err := digest.File(filepath.Join(dir, filepath.FromSlash(name)))
 		if err != nil {
 			return nil, fmt.Errorf("%s: not whole: %w", dir, err)
 		}
@@ -115,10 +116,8 @@ func (g Gathered) merge(plan *Plan, dir string, s Stage) error {
 		return err
 	}
 	repeats = slices.DeleteFunc(repeats, func(r Repeat) bool { return r.Stage == s.Number })
-	for _, sub := range []string{Base, Cand, repeatsDir} {
-		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
-			return err
-		}
+	if err := makeDirs(dir); err != nil {
+		return err
 	}
 	for _, shard := range shards {
 		from := g[shard.Number]

@@ -8,6 +8,7 @@ import (
 
 	"github.com/capsem/capsem-bench/compare"
 	"github.com/capsem/capsem-bench/convert"
+	"github.com/capsem/capsem-bench/internal/bounded"
 )
 
 // MinRounds is the smallest number of rounds that is planned: a warm-up round, and two
@@ -56,7 +57,7 @@ type Probed struct {
 // one the boot says nothing about time.
 func Probe(ctx context.Context, cfg Config) (Probed, error) {
 	b := Boot{Side: Base, Stage: 1, Rounds: probeRounds, Categories: cfg.Plan.categories()}
-	text := &bounded{max: maxText}
+	text := &bounded.Head{Max: maxText}
 	start := time.Now()
 	if err := cfg.Measure(ctx, b, text); err != nil {
 		return Probed{}, errors.Join(ctx.Err(), err)

@@ -13,6 +13,7 @@ import (
 	"github.com/capsem/capsem-bench/cmd/capsem-bench/internal/hostcheck"
 	"github.com/capsem/capsem-bench/compare"
 	"github.com/capsem/capsem-bench/convert"
+	"github.com/capsem/capsem-bench/internal/bounded"
 	"github.com/capsem/capsem-bench/internal/catalogue"
 	"github.com/capsem/capsem-bench/internal/record"
 )
@@ -307,9 +308,9 @@ func (t *trial) boot(ctx context.Context, b Boot) (*Repeat, error) {
 	start := time.Now()
 	head := []any{&record.Boot{
 		Type: record.TypeBoot, Side: b.Side, Stage: b.Stage, Slot: b.Slot, Seed: t.Plan.Seed,
-		Time: float64(start.UnixMicro()) / 1e6, Machine: t.Machine,
+		Time: record.Seconds(start), Machine: t.Machine,
 	}}
-	text := &bounded{max: maxText}
+	text := &bounded.Head{Max: maxText}
 	crash := t.Measure(ctx, b, text)
 	if err := ctx.Err(); err != nil {
 		return nil, errors.Join(err, t.keepAside(b, head, text.Bytes()))
@@ -317,7 +318,7 @@ func (t *trial) boot(ctx context.Context, b Boot) (*Repeat, error) {
 	if errors.Is(crash, ErrGiveUp) {
 		return nil, errors.Join(crash, t.keepAside(b, head, text.Bytes()))
 	}
-	if text.cut {
+	if text.Cut() {
 		crash = fmt.Errorf("the guest sent more than %d MiB", maxText>>20)
 	}
 	if crash == nil {
@@ -380,22 +381,6 @@ func (t *trial) tell(b Boot) {
 		p.Each, p.Left, p.Longest = each, each*time.Duration(p.Planned-p.Done), each*time.Duration(p.Most-p.Done)
 	}
 	t.Notify(p)
-}
-
-// bounded keeps text up to a size.
-type bounded struct {
-	bytes.Buffer
-	max int
-	cut bool
-}
-
-func (b *bounded) Write(p []byte) (int, error) {
-	if room := max(0, b.max-b.Len()); len(p) > room {
-		b.cut = true
-		_, _ = b.Buffer.Write(p[:room])
-		return len(p), nil
-	}
-	return b.Buffer.Write(p)
 }
 
 func join(reasons []string) string { return strings.Join(reasons, "; ") }

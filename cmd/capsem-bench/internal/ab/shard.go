@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,6 +16,7 @@ import (
 	"time"
 
 	"github.com/capsem/capsem-bench/internal/atomicfile"
+	"github.com/capsem/capsem-bench/internal/digest"
 	"github.com/capsem/capsem-bench/internal/record"
 )
 
@@ -76,7 +75,7 @@ func RunShard(ctx context.Context, cfg Config, dir string, number int, status fu
 		Schema: shardSchema, Shard: number, Stage: s.Stage, Machine: cfg.Machine,
 		OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), Began: now(),
 	}
-	if rep.Plan, err = digest(filepath.Join(dir, PlanName)); err != nil {
+	if rep.Plan, err = digest.File(filepath.Join(dir, PlanName)); err != nil {
 		return false, err
 	}
 	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
@@ -112,7 +111,7 @@ func RunShard(ctx context.Context, cfg Config, dir string, number int, status fu
 	return true, nil
 }
 
-func now() float64 { return float64(time.Now().UnixMicro()) / 1e6 }
+func now() float64 { return record.Seconds(time.Now()) }
 
 // measureShard makes the pairs of a shard in cfg.Dir.
 func (cfg Config) measureShard(ctx context.Context, s Shard, stage Stage, rep *ShardReport) error {
@@ -142,7 +141,7 @@ func (r *ShardReport) write(dir string) error {
 		if err != nil || e.IsDir() {
 			return err
 		}
-		sum, err := digest(name)
+		sum, err := digest.File(name)
 		if err != nil {
 			return err
 		}
@@ -189,15 +188,6 @@ func moveAside(from, dir string, shard int) error {
 func isTaken(name string) bool {
 	_, err := os.Lstat(name)
 	return err == nil
-}
-
-func digest(name string) (string, error) {
-	text, err := os.ReadFile(name)
-	if err != nil {
-		return "", err
-	}
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:]), nil
 }
 
 // readReport returns the report of a shard's directory.

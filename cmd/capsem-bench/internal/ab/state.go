@@ -42,15 +42,23 @@ func bootName(dir, side string, slot int) string {
 	return filepath.Join(dir, side, record.BootFile(slot))
 }
 
+// makeDirs makes the directories of a trial's texts.
+func makeDirs(dir string) error {
+	for _, sub := range []string{Base, Cand, repeatsDir} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // load reads the state and holds every file to the plan.
 func load(dir string, plan *Plan) (*state, error) {
 	s := &state{dir: dir, plan: plan, boots: make(map[int]string)}
-	for _, sub := range []string{Base, Cand, repeatsDir} {
-		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
-			return nil, err
-		}
+	err := makeDirs(dir)
+	if err != nil {
+		return nil, err
 	}
-	var err error
 	if s.repeats, err = ReadRepeats(dir); err != nil {
 		return nil, err
 	}

@@ -22,6 +22,8 @@ import (
 	"time"
 
 	"modernc.org/sqlite"
+
+	"github.com/capsem/capsem-bench/internal/record"
 )
 
 // Schema is the name of the format, which the store itself does not state.
@@ -242,7 +244,7 @@ func readRuns(ctx context.Context, conn *sql.Conn) (runs []*run, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("run %d: recorded_at %.40q: want a time as in RFC 3339", r.Store.Run, r.Store.Recorded)
 		}
-		r.Timestamp, r.Host.Load, r.Store.Schema = max(float64(at.UnixMicro())/1e6, 0), finite(load), Schema
+		r.Timestamp, r.Host.Load, r.Store.Schema = max(record.Seconds(at), 0), finite(load), Schema
 		r.Store.Metrics = []metric{}
 		if runs = append(runs, r); len(runs) > maxRuns {
 			return nil, fmt.Errorf("more than %d runs", maxRuns)

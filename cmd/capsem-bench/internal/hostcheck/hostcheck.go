@@ -80,7 +80,7 @@ func Examine(ctx context.Context, opt Options) *Report {
 		opt.Dir = "/"
 	}
 	r := &Report{}
-	r.Machine.Type, r.Machine.Time = record.TypeMachine, float64(time.Now().UnixMicro())/1e6
+	r.Machine.Type, r.Machine.Time = record.TypeMachine, record.Seconds(time.Now())
 	before := readTicks(opt.root)
 	n := turns
 	if opt.Between {

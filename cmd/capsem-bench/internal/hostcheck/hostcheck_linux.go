@@ -13,6 +13,8 @@ import (
 
 	"github.com/dustin/go-humanize"
 	"golang.org/x/sys/unix"
+
+	"github.com/capsem/capsem-bench/internal/machine"
 )
 
 // ticks are counters of the processors, in clock ticks over all of them.
@@ -120,20 +122,12 @@ func (r *Report) pressure(root string) {
 }
 
 func (r *Report) memory(root string) {
-	for line := range strings.Lines(text(root, "/proc/meminfo")) {
-		f := strings.Fields(line)
-		if len(f) < 2 || f[0] != "MemAvailable:" {
-			continue
-		}
-		kib, err := strconv.ParseUint(f[1], 10, 64)
-		if err != nil {
-			break
-		}
+	if free, ok := machine.Kilobytes([]byte(text(root, "/proc/meminfo")), "MemAvailable:"); ok {
 		state := OK
-		if kib<<10 < doubtMemory {
+		if free < doubtMemory {
 			state = Doubt
 		}
-		r.add("memory", state, "free memory", "%s available", humanize.IBytes(kib<<10))
+		r.add("memory", state, "free memory", "%s available", humanize.IBytes(uint64(free)))
 		return
 	}
 	r.add("memory", Info, "", "not known: no MemAvailable")

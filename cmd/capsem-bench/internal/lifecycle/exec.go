@@ -1,7 +1,6 @@
 package lifecycle
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/capsem/capsem-bench/internal/bounded"
 	"github.com/capsem/capsem-bench/internal/catalogue"
 	"github.com/capsem/capsem-bench/internal/child"
 	"github.com/capsem/capsem-bench/internal/record"
@@ -33,9 +33,9 @@ func (r *run) exec(ctx context.Context) (err error) {
 	})
 	size := int64(r.plan.ExecMB) << 20
 	r.moved(ctx, catalogue.OpStdin, func() (int64, error) {
-		var said bytes.Buffer
+		said := &bounded.Head{Max: 100}
 		data := io.LimitReader(rand.NewChaCha8([32]byte{1}), size) // incompressible
-		if err := succeeded(v.Exec(ctx, "wc -c", data, &bounded{w: &said, room: 100})); err != nil {
+		if err := succeeded(v.Exec(ctx, "wc -c", data, said)); err != nil {
 			return 0, err
 		}
 		return strconv.ParseInt(strings.TrimSpace(said.String()), 10, 64)
@@ -102,9 +102,9 @@ func command(ctx context.Context, argv []string) error {
 	if err != nil {
 		return err
 	}
-	var said bytes.Buffer
+	said := &bounded.Head{Max: 4 << 10}
 	status, err := child.Command{
-		Name: argv[0], Binary: path, Arg0: argv[0], Args: argv[1:], Stdout: io.Discard, Stderr: &bounded{w: &said, room: 4 << 10}, Group: true,
+		Name: argv[0], Binary: path, Arg0: argv[0], Args: argv[1:], Stdout: io.Discard, Stderr: said, Group: true,
 	}.Run(ctx)
 	if err := succeeded(status, err); err != nil {
 		return fmt.Errorf("%w: %s", err, strings.TrimSpace(said.String()))
@@ -124,18 +124,5 @@ type counter int64
 
 func (c *counter) Write(p []byte) (int, error) {
 	*c += counter(len(p))
-	return len(p), nil
-}
-
-// bounded passes on the beginning of what is written to it.
-type bounded struct {
-	w    io.Writer
-	room int
-}
-
-func (b *bounded) Write(p []byte) (int, error) {
-	n := min(len(p), b.room)
-	b.room -= n
-	_, _ = b.w.Write(p[:n])
 	return len(p), nil
 }

@@ -1,13 +1,13 @@
 package lifecycle
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"time"
 
+	"github.com/capsem/capsem-bench/internal/bounded"
 	"github.com/capsem/capsem-bench/internal/catalogue"
 	"github.com/capsem/capsem-bench/internal/record"
 )
@@ -105,8 +105,8 @@ const maxSaid = 8 << 10
 
 // said is what a line prints.
 func said(ctx context.Context, v VM, line string) (string, error) {
-	var out bytes.Buffer
-	err := succeeded(v.Exec(ctx, line, nil, &bounded{w: &out, room: maxSaid}))
+	out := &bounded.Head{Max: maxSaid}
+	err := succeeded(v.Exec(ctx, line, nil, out))
 	if err != nil {
 		return "", fmt.Errorf("%.40q in the VM: %w", line, err)
 	}

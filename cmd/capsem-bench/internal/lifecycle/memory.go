@@ -1,7 +1,6 @@
 package lifecycle
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -11,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/capsem/capsem-bench/internal/machine"
 )
 
 // A Memory is what the processes of a running VM take: of the one that is the
@@ -80,31 +81,19 @@ func rollup(pid int) (p Processes, err error) {
 	if err != nil {
 		return p, err
 	}
-	rss, ok1 := kilobytes(text, "Rss:")
-	pss, ok2 := kilobytes(text, "Pss:")
+	rss, ok1 := machine.Kilobytes(text, "Rss:")
+	pss, ok2 := machine.Kilobytes(text, "Pss:")
 	if !ok1 || !ok2 {
 		return p, fmt.Errorf("/proc/%d/smaps_rollup has no Rss and Pss", pid)
 	}
 	return Processes{rss, pss}, nil
 }
 
-// kilobytes finds a line such as "Rss:   1234 kB" and returns bytes.
-func kilobytes(text []byte, key string) (int64, bool) {
-	for sc := bufio.NewScanner(bytes.NewReader(text)); sc.Scan(); {
-		f := strings.Fields(sc.Text())
-		if len(f) >= 2 && f[0] == key {
-			n, err := strconv.ParseInt(f[1], 10, 64)
-			return n << 10, err == nil && n >= 0 && n < 1<<43
-		}
-	}
-	return 0, false
-}
-
 // memoryInUse is the memory in use of a guest by its /proc/meminfo: all of it
 // but what it could give to a program at once (proc_meminfo(5)).
 func memoryInUse(meminfo []byte) (int64, error) {
-	total, ok1 := kilobytes(meminfo, "MemTotal:")
-	free, ok2 := kilobytes(meminfo, "MemAvailable:")
+	total, ok1 := machine.Kilobytes(meminfo, "MemTotal:")
+	free, ok2 := machine.Kilobytes(meminfo, "MemAvailable:")
 	if !ok1 || !ok2 || free > total {
 		return 0, errors.New("the guest's /proc/meminfo does not say what it has and what is free")
 	}

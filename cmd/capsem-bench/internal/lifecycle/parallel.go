@@ -1,7 +1,6 @@
 package lifecycle
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/capsem/capsem-bench/internal/bounded"
 	"github.com/capsem/capsem-bench/internal/catalogue"
 	"github.com/capsem/capsem-bench/internal/record"
 	"golang.org/x/sync/errgroup"
@@ -99,9 +99,9 @@ func (r *run) together(ctx context.Context, n int, report func(begin time.Time, 
 // measureIn runs the category in one VM. Its figures are thrown away: what is
 // measured is how long the same work takes.
 func (r *run) measureIn(ctx context.Context, v VM) error {
-	var complaint bytes.Buffer
+	complaint := &bounded.Head{Max: 4 << 10}
 	args := []string{"-test.bench=^Benchmark" + r.plan.Category.Benchmark() + "$", "-test.timeout=0"}
-	if err := succeeded(v.Run(ctx, args, io.Discard, &bounded{w: &complaint, room: 4 << 10})); err != nil {
+	if err := succeeded(v.Run(ctx, args, io.Discard, complaint)); err != nil {
 		return fmt.Errorf("%s: %w: %s", r.plan.Category, err, strings.TrimSpace(complaint.String()))
 	}
 	return nil

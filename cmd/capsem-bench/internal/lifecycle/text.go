@@ -35,7 +35,7 @@ func (t *text) head(p Plan) {
 	}
 	run := p.Head
 	run.Type, run.Schema, run.Version = record.TypeRun, record.Schema, record.ToolVersion
-	run.Time, run.Rounds = unixSeconds(time.Now()), 1
+	run.Time, run.Rounds = record.Seconds(time.Now()), 1
 	for _, op := range p.ops() {
 		run.Expected = append(run.Expected, op.Name)
 	}
@@ -98,7 +98,7 @@ func (t *text) took(op catalogue.Op, begin time.Time, d time.Duration) {
 
 // end prints the end line and returns the status.
 func (t *text) end(begin time.Time, err error, interrupted bool) int {
-	end := record.End{Type: record.TypeEnd, Time: unixSeconds(time.Now()), ElapsedNS: int64(time.Since(begin)), Status: "ok"}
+	end := record.End{Type: record.TypeEnd, Time: record.Seconds(time.Now()), ElapsedNS: int64(time.Since(begin)), Status: "ok"}
 	status := 0
 	if t.failed || err != nil {
 		end.Status, status = "failed", 1
@@ -112,5 +112,3 @@ func (t *text) end(begin time.Time, err error, interrupted bool) int {
 	t.record(end)
 	return status
 }
-
-func unixSeconds(t time.Time) float64 { return float64(t.UnixMicro()) / 1e6 }
