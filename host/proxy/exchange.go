@@ -176,7 +176,9 @@ func (x *exchange) settle() {
 	if x.body == nil || x.body.finished() || x.decision == DecisionDenied {
 		return
 	}
-	_ = http.NewResponseController(x.ResponseWriter).Flush()
+	if x.status != 0 { // else flushing would begin an answer of its own, a 200
+		_ = http.NewResponseController(x.ResponseWriter).Flush()
+	}
 	_ = x.g.SetReadDeadline(time.Now().Add(x.s.p.limits.leftover))
 	_ = x.body.Close()
 }

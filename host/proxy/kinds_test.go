@@ -126,6 +126,20 @@ func TestEveryRequestIsARow(t *testing.T) {
 	}
 }
 
+// A request whose body cannot be read gets the answer that its row has, or none.
+func TestBrokenBodyIsNoSuccess(t *testing.T) {
+	t.Parallel()
+	b := start(t, nil)
+	for i, body := range []string{"zz\r\nx\r\n", "5\r\nabc", "-1\r\n", "5;\r\nabcdefgh\r\n"} {
+		c := b.dial(t, "POST /tiny HTTP/1.1\r\nHost: www.google.com\r\nTransfer-Encoding: chunked\r\n\r\n"+body)
+		require.NoError(t, c.(*net.TCPConn).CloseWrite())
+		said, _ := io.ReadAll(c)
+		if row := b.row(t, i); row.Status == 0 {
+			assert.Empty(t, string(said), "%q", body)
+		}
+	}
+}
+
 // A refused request behind a good one, and inside TLS, is a row as well.
 func TestRefusedBehindAnotherIsARow(t *testing.T) {
 	t.Parallel()
