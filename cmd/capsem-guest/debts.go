@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"math"
 	"strconv"
+	"unicode/utf8"
 )
 
 // debts are the requests that the gateway has not answered. Requests and
@@ -14,7 +15,7 @@ type debts struct {
 	ids       map[string]int  // how many requests of an id have no reply
 	cancelled map[string]bool // ids that need not be answered any more (MCP, "Cancellation")
 	nameless  int             // lines that the gateway answers with an error without an id
-	unsure    int             // notifications since the last request, which Capsem may answer
+	unsure    int             // lines since the last request that Capsem may answer, without an id
 }
 
 const methodNotFound = -32601 // JSON-RPC 2.0, section 5.1
@@ -25,27 +26,25 @@ func (d *debts) request(line []byte) {
 		return
 	}
 	var m struct {
-		ID     json.RawMessage `json:"id"`
-		Method *string         `json:"method"`
-		Params struct {
-			RequestID json.RawMessage `json:"requestId"`
-		} `json:"params"`
+		ID            json.RawMessage `json:"id"`
+		Method        json.RawMessage `json:"method"`
+		Params        json.RawMessage `json:"params"`
+		Result, Error json.RawMessage
 	}
+	var method string
 	err := json.Unmarshal(line, &m)
-	if _, odd := err.(*json.UnmarshalTypeError); odd { //nolint:errorlint // Unmarshal returns it bare
-		err = nil // parameters of another shape
-	}
 	switch {
-	case err != nil || len(line) > maxRequest:
-		d.nameless++
+	case err == nil && isNull(m.Method) && (m.Result != nil || m.Error != nil):
+		d.unsure++ // a reply of the client's, which Capsem answers as if it were a request
 		return
-	case m.Method == nil: // a reply of the client's
+	case err != nil, len(line) > maxRequest, !utf8.Valid(line), isNull(m.Method), json.Unmarshal(m.Method, &method) != nil:
+		d.nameless++ // also a batch, which no gateway of lines takes
 		return
 	case isNull(m.ID):
-		if *m.Method == "notifications/cancelled" && !isNull(m.Params.RequestID) && d.ids[idKey(m.Params.RequestID)] > 0 {
-			d.cancel(idKey(m.Params.RequestID))
+		if id := requestID(m.Params); method == "notifications/cancelled" && id != "" && d.ids[id] > 0 {
+			d.cancel(id)
 		}
-		if *m.Method != "notifications/initialized" {
+		if method != "notifications/initialized" {
 			d.unsure++
 		}
 		return
@@ -55,6 +54,17 @@ func (d *debts) request(line []byte) {
 	}
 	d.ids[idKey(m.ID)]++
 	d.unsure = 0 // a gateway that answers in turn has answered them before this
+}
+
+// requestID is the id that the parameters of a cancellation name, "" if none.
+func requestID(params json.RawMessage) string {
+	var p struct {
+		RequestID json.RawMessage `json:"requestId"`
+	}
+	if json.Unmarshal(params, &p) != nil || isNull(p.RequestID) {
+		return "" // parameters of another shape
+	}
+	return idKey(p.RequestID)
 }
 
 func (d *debts) cancel(id string) {
@@ -75,8 +85,10 @@ func (d *debts) reply(r hostLine) {
 		}
 	case r.code == methodNotFound: // the answer to a notification
 		d.unsure = max(0, d.unsure-1)
+	case r.code != 0 && d.nameless == 0:
+		d.unsure = max(0, d.unsure-1)
 	case r.code != 0:
-		d.nameless = max(0, d.nameless-1)
+		d.nameless--
 	}
 }
 

@@ -101,6 +101,34 @@ func TestRelayOwedAnAnswer(t *testing.T) {
 	}
 }
 
+// Lines that are no requests, and that a gateway answers with an error without
+// an id, are answered before the relay ends: a batch, a method that is no text,
+// a line that is no object or no UTF-8.
+func TestRelayWaitsForTheAnswerToWhatIsNoRequest(t *testing.T) {
+	const slow = 3 * time.Second
+	const refusal = `{"jsonrpc":"2.0","error":{"code":-32700,"message":"parse error"}}` + "\n"
+	for _, line := range []string{
+		"[" + ping + "]", `{"jsonrpc":"2.0","id":1,"method":5}`, `{"jsonrpc":"2.0","id":1,"method":null}`, `{"jsonrpc":"2.0","id":1}`,
+		"5", `"x"`, "null", "{\"jsonrpc\":\"2.0\",\"id\":\"\xff\",\"method\":\"ping\"}", `{"id":1,"method":"ping"}{"id":2,"method":"ping"}`,
+	} {
+		stdout, took, err := talk(t, line+"\n", func(c net.Conn, in *bufio.Reader) {
+			_, _ = in.ReadString('\n')
+			time.Sleep(slow) // of the bubble's time
+			_, _ = io.WriteString(c, refusal)
+		})
+		require.NoError(t, err, "%q", line)
+		assert.Equal(t, refusal, stdout, "%q", line)
+		assert.Equal(t, slow, took, "%q", line)
+	}
+}
+
+// A reply of the client's may be answered, as Capsem does, and need not be.
+func TestRelayAndAReplyOfTheClient(t *testing.T) {
+	_, took, err := talk(t, `{"jsonrpc":"2.0","id":1,"result":{}}`+"\n", func(_ net.Conn, in *bufio.Reader) { _, _ = in.ReadString('\n') })
+	require.NoError(t, err)
+	assert.Equal(t, unsureWait, took)
+}
+
 // Replies are distinguished from the lines of a host by their members, however the text
 // is cut and however long it is.
 func TestHostLines(t *testing.T) {

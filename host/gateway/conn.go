@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/capsem/capsem-bench/internal/termtext"
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
@@ -226,6 +227,9 @@ func parseRequest(line []byte) (*request, error) {
 		ID     json.RawMessage `json:"id"`
 		Method *string         `json:"method"`
 		Params json.RawMessage `json:"params"`
+	}
+	if !utf8.Valid(line) {
+		return nil, errors.New("no UTF-8") // an id in the answer would be none either
 	}
 	if err := json.Unmarshal(line, &m); err != nil {
 		return nil, err

@@ -106,6 +106,16 @@ func TestHalfClosedConnectionIsAnswered(t *testing.T) {
 	}
 }
 
+// A line that is no UTF-8 is no JSON: its id would make the answer none either.
+func TestLinesThatAreNoUTF8(t *testing.T) {
+	r := newRig(t, nil, nil)
+	g := r.talk()
+	for _, line := range []string{"{\"id\":\"\xff\",\"method\":\"ping\"}", "{\"id\":1,\"method\":\"p\xff\"}"} {
+		g.send(line)
+		assert.JSONEq(t, `{"jsonrpc":"2.0","error":{"code":-32700,"message":"parse error"}}`, g.receive())
+	}
+}
+
 // Guest to host: answers that are being made and sent are bounded together.
 func TestGuestCannotAskForTooMuchAtOnce(t *testing.T) {
 	files := map[string]string{}
