@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -14,7 +15,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/capsem/capsem-bench/cmd/capsem-bench/internal/userfile"
+	"github.com/capsem/capsem-bench/host/proxy"
 	"github.com/capsem/capsem-bench/host/session"
+	"github.com/capsem/capsem-bench/internal/atomicfile"
 	"github.com/capsem/capsem-bench/internal/contract"
 	"github.com/capsem/capsem-bench/internal/names"
 	"github.com/capsem/capsem-bench/internal/scratch"
@@ -84,6 +88,7 @@ func (a *app) serve(ctx context.Context, o serveOptions) (err error) {
 	if err != nil {
 		return err
 	}
+	s.began = true
 	text, err := servedText(lines, o.asJSON)
 	if err != nil {
 		return exit(exitUnfit, err)
@@ -101,6 +106,7 @@ type server struct {
 	own      *scratch.Dir // for what no flag names; nil until it is needed
 	db       *session.Writer
 	services *sandbox.Services
+	began    bool // every address is served
 
 	stop    context.CancelFunc // of names
 	running sync.WaitGroup
@@ -111,6 +117,9 @@ type server struct {
 // start opens everything and returns where it is.
 func (s *server) start() (lines []served, err error) {
 	o := &s.options
+	if o.interval != 0 && o.interval < time.Second {
+		return nil, usage("--interval %v: want 0 or 1s and more", o.interval)
+	}
 	for _, d := range []struct {
 		path *string
 		name string
@@ -160,11 +169,11 @@ func (s *server) listen() (lines []served, err error) {
 	}
 	s.services.ServeGateway(gateway)
 	lines = append(lines, served{"gateway", at.String()})
-	proxy, at, err := s.listener("proxy", o.proxy)
+	requests, at, err := s.listener("proxy", o.proxy)
 	if err != nil {
 		return nil, err
 	}
-	s.services.ServeProxy(proxy)
+	s.services.ServeProxy(requests)
 	value := "http://" + at.Name
 	if at.Network == contract.Unix {
 		value = at.String()
@@ -193,13 +202,16 @@ func (s *server) listen() (lines []served, err error) {
 	return lines, nil
 }
 
-// writeCertificate replaces nothing but a certificate.
+// writeCertificate replaces nothing but a certificate of an earlier serve: what
+// else is in PEM may be the authorities of the whole system.
 func writeCertificate(path string, text []byte) error {
-	old, err := os.ReadFile(path)
-	if err == nil && !strings.HasPrefix(string(old), "-----BEGIN CERTIFICATE-----") {
-		return fmt.Errorf("%s is there and no certificate", path)
+	if info, err := os.Stat(path); err == nil && info.Mode()&(fs.ModeNamedPipe|fs.ModeSocket) != 0 {
+		return fmt.Errorf("%s is a pipe or a socket; want a file", path) // opening it would wait for a reader
 	}
-	return os.WriteFile(path, text, 0o644)
+	if err := userfile.Replaceable(path, userfile.Kind{Name: "a certificate that serve wrote", Ours: proxy.IsCAPEM}); err != nil {
+		return err
+	}
+	return atomicfile.Write(path, text)
 }
 
 // temporary names a file in a directory that goes with the command.
@@ -277,6 +289,9 @@ func (s *server) close() error {
 	}
 	if s.db != nil {
 		errs = append(errs, s.db.Close())
+		if !s.began { // it is new and empty, and would be in the way of the next try
+			errs = append(errs, os.Remove(s.options.db))
+		}
 	}
 	if s.own != nil {
 		errs = append(errs, s.own.Close())
@@ -287,7 +302,8 @@ func (s *server) close() error {
 // roots reads the certificates of --upstream-ca.
 func (o *serveOptions) roots() (*x509.CertPool, error) {
 	if o.upstream != "" {
-		if _, _, err := net.SplitHostPort(o.upstream); err != nil {
+		host, port, err := net.SplitHostPort(o.upstream)
+		if n, perr := net.LookupPort(contract.TCP, port); err != nil || perr != nil || n == 0 || host == "" {
 			return nil, usage("--upstream %q: want host:port", o.upstream)
 		}
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/capsem/capsem-bench/host/session"
+	"github.com/capsem/capsem-bench/host/upstream"
 	"github.com/capsem/capsem-bench/internal/contract"
 	"github.com/capsem/capsem-bench/internal/machine"
 	"github.com/capsem/capsem-bench/internal/testbuild"
@@ -143,6 +144,13 @@ func TestServeRefuses(t *testing.T) {
 		{"--proxy", "nonsense"},
 		{"--allow", "https://x/"},
 		{"--upstream", "x"},
+		{"--upstream", ":"},
+		{"--upstream", ":8443"},
+		{"--upstream", "127.0.0.1:0"},
+		{"--upstream", "127.0.0.1:99999"},
+		{"--upstream", "127.0.0.1:b"},
+		{"--interval", "-5s"},
+		{"--interval", "1ns"},
 		{"--upstream-ca", file},
 		{"--dns", "x"},
 		{"argument"},
@@ -156,6 +164,56 @@ func TestServeRefuses(t *testing.T) {
 	text, err := os.ReadFile(file)
 	require.NoError(t, err)
 	assert.Equal(t, "text", string(text))
+}
+
+// A certificate of somebody else is not replaced, nor through another name; one
+// of an earlier serve is. A pipe is refused: opening it would wait for a reader.
+func TestServeReplacesOnlyItsOwnCertificate(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	foreign, second, pipe := filepath.Join(dir, "bundle.pem"), filepath.Join(dir, "second.pem"), filepath.Join(dir, "pipe")
+	s := startServe(t)
+	own, err := os.ReadFile(s.at["ca"])
+	require.NoError(t, err)
+	origin, err := upstream.New(upstream.Config{})
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(foreign, origin.CAPEM(), 0o600))
+	require.NoError(t, os.WriteFile(second, append(append([]byte{}, own...), origin.CAPEM()...), 0o600))
+	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
+	for _, name := range []string{foreign, second, pipe} {
+		before, _ := os.Stat(name)
+		out, err := exec.Command(testbuild.Command(t), "serve", "--ca", name).CombinedOutput()
+		var exited *exec.ExitError
+		require.ErrorAs(t, err, &exited, name)
+		assert.Equal(t, exitUsage, exited.ExitCode(), "%s", out)
+		after, err := os.Stat(name)
+		require.NoError(t, err)
+		assert.True(t, os.SameFile(before, after) && before.Size() == after.Size(), "%s is as it was", name)
+	}
+	ours := filepath.Join(dir, "ours.pem")
+	require.NoError(t, os.WriteFile(ours, own, 0o600))
+	again := startServe(t, "--ca", ours)
+	replaced, err := os.ReadFile(ours)
+	require.NoError(t, err)
+	assert.NotEqual(t, own, replaced)
+	again.stop()
+	s.stop()
+}
+
+// What could not start leaves no database in the way of the next try.
+func TestServeThatFailsLeavesNoDatabase(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	db := filepath.Join(dir, "session.db")
+	taken := filepath.Join(dir, "taken") // by a file that is no socket
+	require.NoError(t, os.WriteFile(taken, []byte("text"), 0o600))
+	err := exec.Command(testbuild.Command(t), "serve", "--db", db, "--gateway", "unix:"+taken).Run()
+	var exited *exec.ExitError
+	require.ErrorAs(t, err, &exited)
+	assert.Equal(t, exitUsage, exited.ExitCode())
+	left, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	assert.Len(t, left, 1, "%v", left)
 }
 
 // A load is what its clients sent and were answered.

@@ -25,9 +25,11 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -87,6 +89,20 @@ type Proxy struct {
 	cancel context.CancelFunc
 }
 
+// authorityName is the common name of every proxy's authority.
+const authorityName = "capsem-bench proxy, made for one session"
+
+// IsCAPEM reports whether a file's content is what CAPEM of some proxy returned,
+// and nothing else.
+func IsCAPEM(content []byte) bool {
+	block, rest := pem.Decode(content)
+	if block == nil || len(bytes.TrimSpace(rest)) > 0 {
+		return false
+	}
+	cert, err := x509.ParseCertificate(block.Bytes)
+	return err == nil && cert.Subject.CommonName == authorityName
+}
+
 // New makes a proxy with a certificate authority of its own, whose key stays in
 // memory. It fails on a malformed entry of the allow list.
 func New(cfg Config) (*Proxy, error) {
@@ -94,7 +110,7 @@ func New(cfg Config) (*Proxy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("proxy: %w", err)
 	}
-	authority, err := leafcert.New("capsem-bench proxy, made for one session")
+	authority, err := leafcert.New(authorityName)
 	if err != nil {
 		return nil, fmt.Errorf("proxy: making the authority: %w", err)
 	}
