@@ -124,7 +124,7 @@ _setup:
 # go vet for every system it has to build on. With the flag it compiles what
 # release-dry then needs.
 _vet:
-    for os in linux/amd64 linux/arm64 darwin/arm64; do echo "vet $os"; GOOS=${os%/*} GOARCH=${os#*/} CGO_ENABLED=0 go vet -trimpath ./...; done
+    for os in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64; do echo "vet $os"; GOOS=${os%/*} GOARCH=${os#*/} CGO_ENABLED=0 go vet -trimpath ./...; done
 
 # go.mod and go.sum say what is used, and no more.
 _tidy:
