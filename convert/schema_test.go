@@ -113,7 +113,7 @@ func TestSchemaRefuses(t *testing.T) {
 		{"null", `"http_code": 200`, `"http_code": null`},
 		{"a block of another size", `"block_size": 4096`, `"block_size": 512`},
 		{"an operation that is ok and failed", `"size_bytes": 268435456,`, `"size_bytes": 268435456, "error": "x",`},
-		{"a command of nobody", `"python3": {`, `"python2": {`},
+		{"a command that no operation is named after", `"python3": {`, `"python-3": {`},
 		{"no words to start", "\"command\": [\n          \"python3\",\n          \"--version\"\n        ]", `"command": []`},
 		{"a snapshot call that is no truth", `"create_ok": true`, `"create_ok": "yes"`},
 		{"a count of files that is none", `"10_files"`, `"ten_files"`},
