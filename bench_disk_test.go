@@ -29,21 +29,24 @@ func BenchmarkDisk(b *testing.B) {
 			if err := cmp.Or(err, dirErr); err != nil {
 				return err
 			}
-			if op.Key("op") == "seq_read" && d.kept != "" {
-				return d.readKept(p)
+			if d.kept != "" && d.keptBy != op.Key("op") {
+				return d.onKept(p, cases[op.Key("op")])
 			}
 			return d.inWorkDir(p, cases[op.Key("op")])
 		})
 	}
 }
 
-// A disk is the set-up of the category. The file that the last round of
-// seq_write made is the one that the first of seq_read would make, byte for
-// byte, so that one takes it over. Every other round makes a file of its own.
+// A disk is the set-up of the category. The file that the last round of an
+// operation leaves is the one that the first of the next would make, so that
+// one takes it over: seq_read that of seq_write, byte for byte, and rand_read
+// that of rand_write, whose blocks are where they were. Every other round makes
+// a file of its own.
 type disk struct {
 	parent      string       // where directories of files are made
 	size, block int64        // of the sequential file, and of its accesses
 	kept        string       // its name; "" is none
+	keptBy      string       // the operation that left it
 	remove      func() error // removes it
 }
 
@@ -74,21 +77,34 @@ func (d *disk) seqWrite(p *guest.Pass, name string) error {
 	if err := blockio.Allocated(f); err != nil {
 		return err
 	}
-	if p.Next().Key("op") == "seq_read" {
-		d.kept = name
-	}
+	d.keep(p, name, "seq_write", "seq_read")
 	return nil
 }
 
-// readKept reads the file that seq_write wrote just before, cold.
-func (d *disk) readKept(p *guest.Pass) (err error) {
+// keep leaves a file to the next operation, if that is the one for it.
+func (d *disk) keep(p *guest.Pass, name, op, next string) {
+	if p.Next().Key("op") == next {
+		d.kept, d.keptBy = name, op
+	}
+}
+
+// onKept runs an operation on the file that the one before has left.
+func (d *disk) onKept(p *guest.Pass, run func(p *guest.Pass, name string) error) (err error) {
 	defer func() { err = cmp.Or(err, d.dropKept()) }()
-	return readSequential(p, d.kept, d.block)
+	return run(p, d.kept)
+}
+
+// made makes a file for an operation, unless it is the one that was left.
+func (d *disk) made(p *guest.Pass, name string, size int64) error {
+	if name == d.kept {
+		return nil
+	}
+	return writeFile(p, name, size)
 }
 
 // seqRead reads a file that was written just before, cold.
 func (d *disk) seqRead(p *guest.Pass, name string) error {
-	if err := writeFile(p, name, d.size); err != nil {
+	if err := d.made(p, name, d.size); err != nil {
 		return err
 	}
 	return readSequential(p, name, d.block)
@@ -112,12 +128,18 @@ func (d *disk) randWrite(p *guest.Pass, name string) error {
 		return err
 	}
 	reportAccesses(p, catalogue.DiskRandCount, catalogue.RandBlock)
-	return blockio.Allocated(f)
+	if err := blockio.Allocated(f); err != nil {
+		return err
+	}
+	if blockio.InPlace(f) {
+		d.keep(p, name, "rand_write_4k", "rand_read_4k")
+	}
+	return nil
 }
 
 // randRead reads 4 KiB blocks at random from a file that has real data, cold.
 func (d *disk) randRead(p *guest.Pass, name string) error {
-	if err := writeFile(p, name, catalogue.DiskRandBytes); err != nil {
+	if err := d.made(p, name, catalogue.DiskRandBytes); err != nil {
 		return err
 	}
 	f, err := os.Open(name)
@@ -144,10 +166,8 @@ func randomOffsets() []int64 {
 
 // inWorkDir gives a case the name of a new file in a directory with room.
 func (d *disk) inWorkDir(p *guest.Pass, run func(p *guest.Pass, name string) error) (err error) {
-	if p.Next().Key("op") == "seq_read" { // a further round of seq_write
-		if err := d.dropKept(); err != nil {
-			return err
-		}
+	if err := d.dropKept(); err != nil { // of the round before
+		return err
 	}
 	dir, remove, err := guest.WorkDirIn(d.parent)
 	if err != nil {

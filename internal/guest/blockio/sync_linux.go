@@ -1,6 +1,7 @@
 package blockio
 
 import (
+	"os"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -40,6 +41,28 @@ func preadHere(fd int, buf []byte, off int64) (int, error) {
 		}
 	}
 }
+
+// InPlace reports whether the file's filesystem writes blocks where they were. A
+// copy-on-write one puts each elsewhere, and a file that was overwritten at
+// random is another one to read. Of what a host keeps a guest knows nothing:
+// there the host's filesystem decides, for every file alike.
+func InPlace(f *os.File) bool {
+	var st unix.Statfs_t
+	if unix.Fstatfs(int(f.Fd()), &st) != nil {
+		return false
+	}
+	switch int64(st.Type) {
+	case unix.BTRFS_SUPER_MAGIC, zfsMagic, bcachefsMagic, unix.F2FS_SUPER_MAGIC, unix.NILFS_SUPER_MAGIC:
+		return false
+	}
+	return true
+}
+
+// Magic numbers that x/sys does not have.
+const (
+	zfsMagic      = 0x2fc12fc1
+	bcachefsMagic = 0xca451a4e
+)
 
 // setOpenFiles sets the limit by a bare prlimit(2). The Go runtime remembers the
 // limit that the process was started with and gives it to programs that it

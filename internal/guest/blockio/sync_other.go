@@ -4,6 +4,7 @@ package blockio
 
 import (
 	"errors"
+	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,5 +16,8 @@ func Datasync(fd int) error { return unix.Fsync(fd) }
 func AdviseRandom(int) error { return nil }
 
 func preadHere(fd int, buf []byte, off int64) (int, error) { return pread(fd, buf, off) }
+
+// InPlace is not known here.
+func InPlace(*os.File) bool { return false }
 
 func setOpenFiles(unix.Rlimit) error { return errors.ErrUnsupported }
