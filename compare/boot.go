@@ -115,7 +115,7 @@ func readBoot(text []byte, name string, read func(io.Reader, string) (*convert.R
 		return Boot{}, err
 	}
 	if len(rep.Ops) == 0 {
-		return Boot{}, fmt.Errorf("%s: %w; want benchmark text, or JSON of capsem-bench or Capsem", name, ErrNoResults)
+		return Boot{}, fmt.Errorf("%s: %w; want benchmark text, or JSON of capsem-bench or Capsem%s", name, ErrNoResults, rep.FirstWarning())
 	}
 	plain, err := convert.Plain(text, name)
 	if err != nil {

@@ -41,6 +41,15 @@ const bareFail = "FAIL"
 // how long it took, or why it was not run. Copied text has blanks for tabs.
 var packageFailed = regexp.MustCompile(`^FAIL[\t ]+(\S+)[\t ]+(\[[a-z ]+\]|[0-9.]+s)$`)
 
+var (
+	// exitStatus is that of a failed program; Windows has its own in hexadecimal.
+	exitStatus = regexp.MustCompile(`^exit status ([1-9][0-9]*|0x[0-9a-f]*[1-9a-f][0-9a-f]*)$`)
+	// killedBySignal is the runtime's line before it dumps its goroutines.
+	killedBySignal = regexp.MustCompile(`^SIG(ABRT|BUS|FPE|ILL|QUIT|SEGV|STKFLT|SYS|TRAP|XCPU|XFSZ): [a-z]`)
+	// sanitizer begins the report of one that ends the program.
+	sanitizer = regexp.MustCompile(`^==[0-9]+==\s?ERROR: [A-Za-z]+Sanitizer: `)
+)
+
 // failure returns why a line says that the run failed, "" if it does not: the
 // last lines of package testing and of go test, and those of the runtime and
 // of the race detector before the binary ends itself.
@@ -61,14 +70,25 @@ func failure(line []byte) string {
 		if rest, ok := bytes.CutPrefix(line, []byte("FAIL\t")); ok {
 			return clean(bytes.ReplaceAll(rest, []byte("\t"), []byte(" ")), 200)
 		}
-	case 'p', 'f', 's', 'e', '*', 'S':
-		if is("panic: ") || is("fatal error: ") || is("signal: ") || is("*** Test killed") || is("SIGSEGV: ") || is("SIGABRT: ") {
+	case 'p', 'f', 's', '*':
+		if is("panic: ") || is("fatal error: ") || is("signal: ") || is("*** Test killed") {
 			return clean(line, 200)
 		}
-		if rest, ok := bytes.CutPrefix(line, []byte("exit status ")); ok {
-			if n, ok := atoi(rest); ok && n != 0 {
-				return clean(line, 200)
-			}
+	case 'e':
+		if exitStatus.Match(line) {
+			return clean(line, 200)
+		}
+	case 'S':
+		if killedBySignal.Match(line) {
+			return clean(line, 200)
+		}
+	case '=':
+		if sanitizer.Match(line) {
+			return clean(line, 200)
+		}
+	case 'r':
+		if is("race: limit on ") && bytes.HasSuffix(line, []byte("dying")) {
+			return clean(line, 200)
 		}
 	case 'W':
 		if string(line) == "WARNING: DATA RACE" {

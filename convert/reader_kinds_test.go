@@ -90,6 +90,10 @@ func TestFailureInBand(t *testing.T) {
 		{"killed", good + "signal: killed\nFAIL\texample.org/r\t9s\n", "signal: killed"},
 		{"ran too long", good + "*** Test killed with quit: ran too long (11m0s).\n", "*** Test killed with quit: ran too long (11m0s)."},
 		{"os.Exit", good + "exit status 1\n", "exit status 1"},
+		{"status of Windows", good + "exit status 0xc0000005\n", "exit status 0xc0000005"},
+		{"a signal to the binary alone", good + "SIGQUIT: quit\nPC=0x47dcc1 m=0 sigcode=0\n", "SIGQUIT: quit"},
+		{"a sanitizer", good + "==17==ERROR: AddressSanitizer: heap-use-after-free on address 0x602000000010\n", "==17==ERROR: AddressSanitizer: heap-use-after-free on address 0x602000000010"},
+		{"limit of the race detector", good + "race: limit on 8128 simultaneously alive goroutines is exceeded, dying\n", "race: limit on 8128 simultaneously alive goroutines is exceeded, dying"},
 		{"a test", "--- FAIL: TestPush (0.00s)\n    r_test.go:9: no\n" + good, "TestPush failed"},
 		{"a race", "WARNING: DATA RACE\n" + good + "testing.go:1617: race detected during execution of test\n", "data race"},
 		{"event of a package", `{"Action":"output","Package":"example.org/q","Output":"BenchmarkA-2 \t 10\t 5 ns/op\n"}` + "\n" + `{"Action":"fail","Package":"example.org/q","Elapsed":1.2}` + "\n", "package example.org/q failed"},
@@ -108,7 +112,7 @@ func TestFailureInBand(t *testing.T) {
 		})
 	}
 	for _, text := range []string{
-		"PASS\nok  \texample.org/r\t2.1s\n", "exit status 0\n", "?   \texample.org/r\t[no test files]\n",
+		"PASS\nok  \texample.org/r\t2.1s\n", "exit status 0\n", "exit status 0x0\n", "SIGNAL: low\n", "==> SIGINT\n", "race: on\n", "?   \texample.org/r\t[no test files]\n",
 		"    r_test.go:9: panic: of a log\n", "FAILED to find a cache, go on\n", "--- SKIP: TestPush (0.00s)\n",
 		`{"Action":"pass","Package":"example.org/q"}` + "\n", `{"Action":"skip","Package":"example.org/q"}` + "\n",
 	} {

@@ -108,6 +108,15 @@ func (r *Report) Category(c catalogue.Category) []*Result {
 	return out
 }
 
+// FirstWarning is why a text without an operation may have none, behind a
+// semicolon; "" if nothing was complained about.
+func (r *Report) FirstWarning() string {
+	if len(r.Warnings) == 0 {
+		return ""
+	}
+	return "; " + r.Warnings[0].String()
+}
+
 // Complete reports whether the run says that it came to its end.
 func (r *Report) Complete() bool {
 	return r.End != nil && (r.End.Status == "ok" || r.End.Status == "failed")

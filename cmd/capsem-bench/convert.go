@@ -65,7 +65,7 @@ func (a *app) convert(opt *measureOptions, names []string) error {
 		return exit(exitUsage, err)
 	}
 	if len(rep.Ops) == 0 && len(rep.Failures) == 0 {
-		return usage("%s: no benchmark text; want what capsem-bench.test prints, or use 'capsem-bench import' for JSON", in.name())
+		return usage("%s: no benchmark text; want what capsem-bench.test prints, or use 'capsem-bench import' for JSON%s", in.name(), rep.FirstWarning())
 	}
 	if err := a.present(opt, rep); err != nil {
 		return err

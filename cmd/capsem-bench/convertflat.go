@@ -69,7 +69,7 @@ func (a *app) convertFlat(format string, names []string) error {
 			return exit(exitUsage, err)
 		}
 		if len(rep.Ops) == 0 && len(rep.Failures) == 0 {
-			return usage("%s: no benchmark text; want what capsem-bench.test prints, or use 'capsem-bench import' for JSON", src.Name)
+			return usage("%s: no benchmark text; want what capsem-bench.test prints, or use 'capsem-bench import' for JSON%s", src.Name, rep.FirstWarning())
 		}
 		a.warnOf(rep)
 		boots, failed = append(boots, rep), append(failed, ended(rep, src.Name))
