@@ -255,7 +255,7 @@ func TestOpenFails(t *testing.T) {
 	if strings.Contains(machine(t), "aarch64") {
 		other = text
 	}
-	for _, tt := range []struct {
+	for i, tt := range []struct {
 		exec, copy, binary, dir string
 		want                    string
 	}{
@@ -290,20 +290,23 @@ func TestOpenFails(t *testing.T) {
 		if tt.binary == other && other == text {
 			continue
 		}
-		if tt.binary == "" {
-			tt.binary = self
-		}
-		dir := t.TempDir()
-		if tt.dir == "" {
-			tt.dir = dir
-		}
-		g, err := command.Open(t.Context(), command.Config{Exec: tt.exec, Copy: tt.copy, Binary: tt.binary, Dir: tt.dir})
-		if !assert.ErrorContains(t, err, tt.want, tt.exec+" "+tt.copy) && err == nil {
-			_ = g.Close()
-		}
-		isUsage := strings.Contains(err.Error(), "template --")
-		assert.Equal(t, isUsage, errors.Is(err, command.ErrTemplate))
-		assert.Empty(t, left(t, dir), tt.exec+" "+tt.copy)
+		t.Run(strconv.Itoa(i), func(t *testing.T) { // its name is in that of the directory
+			t.Parallel()
+			if tt.binary == "" {
+				tt.binary = self
+			}
+			dir := t.TempDir()
+			if tt.dir == "" {
+				tt.dir = dir
+			}
+			g, err := command.Open(t.Context(), command.Config{Exec: tt.exec, Copy: tt.copy, Binary: tt.binary, Dir: tt.dir})
+			if !assert.ErrorContains(t, err, tt.want, tt.exec+" "+tt.copy) && err == nil {
+				_ = g.Close()
+			}
+			isUsage := strings.Contains(err.Error(), "template --")
+			assert.Equal(t, isUsage, errors.Is(err, command.ErrTemplate))
+			assert.Empty(t, left(t, dir), tt.exec+" "+tt.copy)
+		})
 	}
 }
 
