@@ -68,6 +68,19 @@ func (b *browser) do(t *testing.T, actions ...chromedp.Action) {
 	require.NoError(t, chromedp.Run(b.ctx, actions...))
 }
 
+// covered are the texts of a picture or of a line of the interval plot that lie
+// on another one of the same.
+const covered = `[...document.querySelectorAll('svg, .intervals > div')].flatMap(part => {
+  const texts = [...part.querySelectorAll(part.matches('div') ? 'b, span' : 'text')].map(e => [e.textContent, e.getBoundingClientRect()]);
+  return texts.filter(([, a], i) => texts.some(([, b], j) => i < j && a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1)).map(([t]) => t);
+})`
+
+func (b *browser) texts(t *testing.T, script string) (out []string) {
+	t.Helper()
+	b.do(t, chromedp.Evaluate(script, &out))
+	return out
+}
+
 // quiet holds the page to have said nothing and asked for nothing.
 func (b *browser) quiet(t *testing.T) {
 	t.Helper()
@@ -87,6 +100,10 @@ func TestBrowser(t *testing.T) {
 			var inside, window int
 			b.do(t, chromedp.EmulateViewport(width, 900), chromedp.Evaluate("document.documentElement.scrollWidth", &inside), chromedp.Evaluate("innerWidth", &window))
 			assert.LessOrEqual(t, inside, window, "nothing sticks out at %d", width)
+			assert.Empty(t, b.texts(t, covered), "text lies on other text at %d", width)
+			var narrowest float64
+			b.do(t, chromedp.Evaluate("Math.min(...[...document.querySelectorAll('.intervals svg')].map(s => s.getBoundingClientRect().width))", &narrowest))
+			assert.GreaterOrEqual(t, narrowest, 300.0, "the interval plot is wide enough to read at %d", width)
 		}
 	})
 	t.Run("schemes", func(t *testing.T) {

@@ -3,10 +3,12 @@ package report
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/capsem/capsem-bench/compare"
 	"github.com/capsem/capsem-bench/internal/termtext"
+	"github.com/montanaflynn/stats"
 )
 
 // A comparison is two sides, drawn.
@@ -19,32 +21,39 @@ type comparison struct {
 	Intervals []interval
 	Ticks     []tick
 	Zero      string
-	Height    string
 	Strips    []strip
 }
 
 // An interval is one line of the interval plot: the change with its 95 %
-// interval, and the budget.
+// interval, and the budget. Places are percentages of the plot's width, so that
+// marks and text keep their size on any screen.
 type interval struct {
 	Op, Verdict, Class string
 	Text               string // the change in words
-	Y, Lo, Hi, At      string
+	Lo, Hi, At         string
 	BudgetLo, BudgetHi string
-	LabelY             string
 	Values             string
-	hasInterval        bool
+	Drawn              bool // there is a line to draw
+	Below, Above       bool // it goes on beyond the plot
 }
 
-// HasInterval reports whether there is a line to draw.
-func (i interval) HasInterval() bool { return i.hasInterval }
-
-// A strip has every boot of both sides of one op, in the order in which they
-// ran: it shows two modes and outliers that a median hides, and drift.
+// A strip has every boot of both sides of one op: in the order in which they
+// ran, which shows drift, and each side by itself, which shows two modes and
+// outliers that a median hides.
 type strip struct {
 	Op, Unit string
 	Boots    []stripBoot
+	Sides    []stripSide
 	Ticks    []tick
 	Summary  string
+}
+
+// A stripSide has the boots of one side, beside each other where they would
+// cover each other.
+type stripSide struct {
+	Name, Class, X   string
+	From, To, Median string // of the line at the median
+	Boots            []stripBoot
 }
 
 type stripBoot struct {
@@ -52,10 +61,10 @@ type stripBoot struct {
 }
 
 const (
-	rowHeight                     = 22.0
-	intervalLeft, intervalRight   = 170.0, 520.0
-	stripWidth, stripLeft         = 336.0, 58.0
-	stripRight, stripTop, stripTo = 328.0, 10.0, 110.0
+	intervalLeft, intervalRight = 6.0, 94.0 // percent of the width
+	intervalTicks               = 14.0      // percent between two ticks: 45 pixels on a phone
+	stripLeft, stripOrder       = 58.0, 236.0
+	stripTop, stripTo           = 10.0, 110.0
 )
 
 // newComparison draws what compare found.
@@ -91,12 +100,14 @@ func newComparison(c *compare.Comparison, d *compare.Decision, base, cand *compa
 			out.Ticks = append(out.Ticks, tick{px(x.at(at)), percentShort(r)})
 		}
 	}
-	out.Ticks = spaced(out.Ticks, 46) // its text is larger than that of charts
-	out.Zero = px(x.at(0))
-	for i, f := range primary {
-		out.Intervals = append(out.Intervals, newInterval(f, float64(i), x))
+	out.Ticks = spaced(out.Ticks, intervalTicks)
+	for i := range out.Ticks {
+		out.Ticks[i].At += "%"
 	}
-	out.Height = px(float64(len(primary))*rowHeight + 30)
+	out.Zero = px(x.at(0)) + "%"
+	for _, f := range primary {
+		out.Intervals = append(out.Intervals, newInterval(f, x))
+	}
 	out.Strips = strips(primary, base, cand)
 	return out
 }
@@ -123,26 +134,24 @@ func spaced(ticks []tick, width float64) []tick {
 	return out
 }
 
-func newInterval(f *compare.Finding, i float64, x scale) interval {
-	y := 24 + i*rowHeight
+func newInterval(f *compare.Finding, x scale) interval {
 	out := interval{
-		Op: termtext.Cell(f.Key()), Verdict: string(f.Verdict), Class: class(f), Y: px(y), LabelY: px(y + 4),
+		Op: termtext.Cell(f.Key()), Verdict: string(f.Verdict), Class: class(f),
 		Values: fmt.Sprintf("%s → %s", compare.Value(f.Base.Median, f.Unit), compare.Value(f.Cand.Median, f.Unit)),
 	}
 	if f.Linear || math.IsNaN(f.Shift) || math.IsInf(f.Shift, 0) {
-		out.Text = string(f.Verdict)
+		out.Text = out.Op + ": " + string(f.Verdict)
 		return out
 	}
-	clip := func(v float64) float64 { return min(max(v, x.lo), x.hi) }
-	out.hasInterval = true
-	out.At = px(x.at(clip(f.Shift)))
+	at := func(v float64) string { return px(x.at(min(max(v, x.lo), x.hi))) + "%" }
 	lo, hi := f.Lo, f.Hi
 	if math.IsNaN(lo) || math.IsNaN(hi) {
 		lo, hi = f.Shift, f.Shift
 	}
-	out.Lo, out.Hi = px(x.at(clip(lo))), px(x.at(clip(hi)))
-	out.BudgetLo, out.BudgetHi = px(x.at(clip(-math.Log1p(f.Budget)))), px(x.at(clip(math.Log1p(f.Budget))))
-	out.Text = fmt.Sprintf("%s: %s slower (%s to %s), %s", out.Op, percent(math.Expm1(f.Shift)), percent(math.Expm1(lo)), percent(math.Expm1(hi)), f.Verdict)
+	out.Drawn, out.Below, out.Above = true, lo < x.lo, hi > x.hi
+	out.At, out.Lo, out.Hi = at(f.Shift), at(lo), at(hi)
+	out.BudgetLo, out.BudgetHi = at(-math.Log1p(f.Budget)), at(math.Log1p(f.Budget))
+	out.Text = fmt.Sprintf("%s: %s (%s to %s; more is slower), %s", out.Op, percent(math.Expm1(f.Shift)), percent(math.Expm1(lo)), percent(math.Expm1(hi)), f.Verdict)
 	return out
 }
 
@@ -206,15 +215,50 @@ func newStrip(f *compare.Finding, values []bootValue) strip {
 	y := newScale(all, stripTo, stripTop)
 	s := strip{Op: termtext.Cell(f.Key()), Unit: f.Unit}
 	s.Summary = fmt.Sprintf("%s in %d boots of base, %s in %d of candidate", compare.Value(f.Base.Median, f.Unit), f.Base.Boots, compare.Value(f.Cand.Median, f.Unit), f.Cand.Boots)
-	for _, v := range y.ticks(3) {
+	for _, v := range y.ticks(3, f.Unit) {
 		s.Ticks = append(s.Ticks, tick{px(y.at(v)), compare.Value(v, f.Unit)})
 	}
 	for i, v := range values {
 		x := stripLeft + 10
 		if len(values) > 1 {
-			x += float64(i) / float64(len(values)-1) * (stripRight - stripLeft - 20)
+			x += float64(i) / float64(len(values)-1) * (stripOrder - stripLeft - 20)
 		}
 		s.Boots = append(s.Boots, stripBoot{px(x), px(y.at(v.value)), v.class, fmt.Sprintf("%s, %s: %s", v.class, v.name, compare.Value(v.value, f.Unit))})
 	}
+	s.Sides = []stripSide{newStripSide("base", "base", 260, values, y), newStripSide("candidate", "cand", 304, values, y)}
 	return s
+}
+
+// newStripSide places the boots of a side around x. One that would cover another
+// goes beside it: left, right, further left and so on.
+func newStripSide(name, class string, x float64, values []bootValue, y scale) stripSide {
+	const apart, half = 5.5, 20.0 // pixels between two boots, and to the side's edge
+	out := stripSide{Name: name, Class: class, X: px(x), From: px(x - half), To: px(x + half)}
+	var placed [][2]float64
+	var all []float64
+	for _, v := range values {
+		if v.class != class {
+			continue
+		}
+		all = append(all, v.value)
+		at := [2]float64{x, y.at(v.value)}
+		covers := func(p [2]float64) bool { return math.Hypot(p[0]-at[0], p[1]-at[1]) < apart }
+		for n := 1; slices.ContainsFunc(placed, covers); n++ {
+			away := apart * float64((n+1)/2)
+			if away > half {
+				at[0] = x // more than fit beside each other
+				break
+			}
+			if n%2 == 1 {
+				away = -away
+			}
+			at[0] = x + away
+		}
+		placed = append(placed, at)
+		out.Boots = append(out.Boots, stripBoot{X: px(at[0]), Y: px(at[1])})
+	}
+	if middle, err := stats.Median(all); err == nil {
+		out.Median = px(y.at(middle))
+	}
+	return out
 }

@@ -81,10 +81,10 @@ func newDistribution(d Distribution) (distribution, bool) {
 	}
 	y := newScale(all, curveBottom, curveTop)
 	x := newScale(all, plotLeft, plotRight)
-	for _, v := range y.ticks(4) {
+	for _, v := range y.ticks(4, "ns/op") {
 		out.Ticks = append(out.Ticks, tick{px(y.at(v)), compare.Value(v, "ns/op")})
 	}
-	for _, v := range x.ticks(4) {
+	for _, v := range x.ticks(4, "ns/op") {
 		out.BarTicks = append(out.BarTicks, tick{px(x.at(v)), compare.Value(v, "ns/op")})
 	}
 	out.BarTicks = spaced(out.BarTicks, labelWidth)
@@ -233,7 +233,7 @@ func newWaterfall(w Waterfall) (waterfall, bool) {
 		out.Calls = append(out.Calls, row)
 		y += height
 	}
-	for _, v := range x.ticks(4) {
+	for _, v := range x.ticks(4, "ns/op") {
 		out.Ticks = append(out.Ticks, tick{px(x.at(v)), compare.Value(v, "ns/op")})
 	}
 	out.Ticks = spaced(out.Ticks, labelWidth)

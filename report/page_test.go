@@ -13,6 +13,8 @@ import (
 	"github.com/capsem/capsem-bench/compare"
 	"github.com/capsem/capsem-bench/compare/boottest"
 	"github.com/capsem/capsem-bench/history"
+	"github.com/capsem/capsem-bench/internal/catalogue"
+	"github.com/capsem/capsem-bench/internal/record"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -98,7 +100,13 @@ func TestPageSaysWhatChanged(t *testing.T) {
 func hostileInput(t testing.TB) Input {
 	return anInput(t, func(b *boottest.Boot) {
 		b.Run.CPU, b.Run.Kernel = hostile, hostile
-		b.Run.Labels = map[string]string{"note": "<b>bold</b>"}
+		b.Run.Labels = map[string]string{"note": "<b>bold</b>", "machine": "<i>one</i>"}
+		b.Fail("startup/node", hostile)
+		name := "Disk/op=" + strings.ReplaceAll(hostile, " ", "/") // the format has no blank in a name
+		b.Ops = append(b.Ops, boottest.Op{
+			Op:     catalogue.Op{Category: catalogue.Disk, ID: name, Name: name, Units: []string{"ns/op"}},
+			Values: []map[string]float64{{"ns/op": 1e6}, {"ns/op": 1e6}}, Status: record.Status{Type: record.TypeStatus, Op: name, Status: record.OK},
+		})
 	})
 }
 
@@ -108,6 +116,8 @@ func TestHostileNamesAreText(t *testing.T) {
 	assert.NotContains(t, page, "<script>alert")
 	assert.NotContains(t, page, "<img")
 	assert.NotContains(t, page, "<b>bold")
+	assert.NotContains(t, page, "<i>one")
+	assert.Contains(t, page, "&lt;script&gt;alert(1)", "it is said all the same")
 	for _, c := range []string{"\x1b", "\u202e", "\u0085"} {
 		assert.NotContains(t, page, c)
 	}
@@ -126,7 +136,7 @@ func TestScale(t *testing.T) {
 			at := s.at(v)
 			assert.False(t, math.IsNaN(at) || at < 0 || at > 100, "%v: %v at %v", values, v, at)
 		}
-		assert.LessOrEqual(t, len(s.ticks(4)), 9, values)
+		assert.LessOrEqual(t, len(s.ticks(4, "ns/op")), 9, values)
 	}
 }
 

@@ -4,6 +4,9 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
+
+	"golang.org/x/perf/benchunit"
 )
 
 // A scale maps values to coordinates. It is logarithmic where all values are
@@ -48,27 +51,32 @@ func (s scale) at(v float64) float64 {
 	return s.from + (v-s.lo)/(s.hi-s.lo)*(s.to-s.from)
 }
 
-// ticks returns at most about n round values inside the scale.
-func (s scale) ticks(n int) []float64 {
-	lo, hi := s.lo, s.hi
+// ticks returns at most about n values inside the scale that are round in their
+// unit, which of bytes has powers of 1024.
+func (s scale) ticks(n int, unit string) []float64 {
+	lo, hi, size := s.lo, s.hi, 1.0
 	if s.log {
 		lo, hi = math.Exp(lo), math.Exp(hi)
 	}
+	if benchunit.ClassOf(unit) == benchunit.Binary || strings.HasSuffix(unit, "-B") {
+		for lo/size >= 1024 {
+			size *= 1024
+		}
+	}
+	var out []float64
 	if s.log && hi/lo > 30 {
-		var out []float64
-		for e := math.Ceil(math.Log10(lo)); math.Pow(10, e) <= hi; e++ {
-			out = append(out, math.Pow(10, e))
+		for e := math.Ceil(math.Log10(lo / size)); math.Pow(10, e)*size <= hi; e++ {
+			out = append(out, math.Pow(10, e)*size)
 		}
 		return everySecond(out, n)
 	}
-	step := math.Pow(10, math.Floor(math.Log10((hi-lo)/float64(n))))
+	step := size * math.Pow(10, math.Floor(math.Log10((hi-lo)/size/float64(n))))
 	for _, f := range []float64{1, 2, 5, 10} {
 		if (hi-lo)/(step*f) <= float64(n) {
 			step *= f
 			break
 		}
 	}
-	var out []float64
 	for v := math.Ceil(lo/step) * step; v <= hi && len(out) < 2*n; v += step {
 		out = append(out, v)
 	}

@@ -79,7 +79,7 @@ func newChart(t history.Trend, n int) (chart, bool) {
 	}
 	y := newScale(values, plotBottom, plotTop)
 	c := chart{ID: fmt.Sprintf("chart-%d", n), Op: termtext.Cell(t.Op), Unit: termtext.Cell(t.Unit), Better: string(t.Better)}
-	for _, v := range y.ticks(4) {
+	for _, v := range y.ticks(4, t.Unit) {
 		c.Ticks = append(c.Ticks, tick{px(y.at(v)), compare.Value(v, t.Unit)})
 	}
 	c.Titles = titles(order, x)
