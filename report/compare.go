@@ -62,7 +62,7 @@ type stripBoot struct {
 
 const (
 	intervalLeft, intervalRight = 6.0, 94.0 // percent of the width
-	intervalTicks               = 14.0      // percent between two ticks: 45 pixels on a phone
+	intervalTicks               = 10.0      // percent between two ticks: 33 pixels on a phone
 	stripLeft, stripOrder       = 58.0, 236.0
 	stripTop, stripTo           = 10.0, 110.0
 )
@@ -95,7 +95,7 @@ func newComparison(c *compare.Comparison, d *compare.Decision, base, cand *compa
 	}
 	widest = min(widest, math.Log(4)) // one that is four times slower does not flatten the others
 	x := scale{lo: -widest * 1.05, hi: widest * 1.05, from: intervalLeft, to: intervalRight}
-	for _, r := range []float64{-0.7, -0.5, -0.3, -0.2, -0.1, 0, 0.1, 0.2, 0.35, 0.5, 1, 2} {
+	for _, r := range []float64{-0.7, -0.5, -0.3, -0.2, -0.1, 0, 0.1, 0.2, 0.3, 0.5, 1, 2} {
 		if at := math.Log1p(r); math.Abs(at) <= widest {
 			out.Ticks = append(out.Ticks, tick{px(x.at(at)), percentShort(r)})
 		}
