@@ -62,7 +62,7 @@ type stripBoot struct {
 
 const (
 	intervalLeft, intervalRight = 6.0, 94.0 // percent of the width
-	intervalTicks               = 10.0      // percent between two ticks: 33 pixels on a phone
+	intervalTicks               = 11.0      // percent between two ticks: 37 pixels on a phone
 	stripLeft, stripOrder       = 58.0, 236.0
 	stripTop, stripTo           = 10.0, 110.0
 )
@@ -137,7 +137,7 @@ func spaced(ticks []tick, width float64) []tick {
 func newInterval(f *compare.Finding, x scale) interval {
 	out := interval{
 		Op: termtext.Cell(f.Key()), Verdict: string(f.Verdict), Class: class(f),
-		Values: fmt.Sprintf("%s → %s", compare.Value(f.Base.Median, f.Unit), compare.Value(f.Cand.Median, f.Unit)),
+		Values: fmt.Sprintf("%s → %s", sideValue(f.Base, f.Unit), sideValue(f.Cand, f.Unit)),
 	}
 	if f.Linear || math.IsNaN(f.Shift) || math.IsInf(f.Shift, 0) {
 		out.Text = out.Op + ": " + string(f.Verdict)
@@ -153,6 +153,14 @@ func newInterval(f *compare.Finding, x scale) interval {
 	out.BudgetLo, out.BudgetHi = at(-math.Log1p(f.Budget)), at(math.Log1p(f.Budget))
 	out.Text = fmt.Sprintf("%s: %s (%s to %s; more is slower), %s", out.Op, percent(math.Expm1(f.Shift)), percent(math.Expm1(lo)), percent(math.Expm1(hi)), f.Verdict)
 	return out
+}
+
+// sideValue is the median of a side, or that it has none.
+func sideValue(s compare.Sample, unit string) string {
+	if s.Boots == 0 {
+		return "none"
+	}
+	return compare.Value(s.Median, unit)
 }
 
 // class is the colour of a verdict.
