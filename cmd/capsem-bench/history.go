@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/capsem/capsem-bench/cmd/capsem-bench/internal/ab"
 	"github.com/capsem/capsem-bench/history"
 	"github.com/capsem/capsem-bench/internal/termtext"
 	"github.com/spf13/cobra"
@@ -185,6 +187,9 @@ func findRuns(name string) ([]source, error) {
 // runsBelow returns the runs of a directory: its own boots, else those of the
 // directories in it.
 func runsBelow(dir string, depth int) ([]source, error) {
+	if _, err := os.Stat(filepath.Join(dir, ab.PlanName)); err == nil {
+		return runsOfTrial(dir)
+	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
@@ -208,6 +213,22 @@ func runsBelow(dir string, depth int) ([]source, error) {
 	}
 	if len(out) == 0 {
 		return nil, own
+	}
+	return out, nil
+}
+
+// runsOfTrial returns both sides of the directory of an 'ab'. Beside them it has
+// the plan and, of several machines, their shards, whose boots are in the sides.
+func runsOfTrial(dir string) (out []source, err error) {
+	for _, side := range []string{"base", "cand"} {
+		runs, err := runsBelow(filepath.Join(dir, side), 1)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%s: no boot of the %s side yet; 'capsem-bench ab judge' merges those of shards", dir, side)
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, runs...)
 	}
 	return out, nil
 }
