@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,7 +45,7 @@ boot, and the changes of level. With --base and --cand it draws their
 comparison: an interval for each operation and every boot in its order.
 
 --serve shows the history live to browsers of this machine, and to others with
-an address that they can reach; there is no password.`,
+an address that they can reach; there is no password. :8080 is 127.0.0.1:8080.`,
 		Example: `  capsem-bench report -o report.html
   capsem-bench report results/today -o today.html
   capsem-bench report --base results/ab/base --cand results/ab/cand -o ab.html
@@ -196,11 +197,12 @@ func (a *app) reportSides(in *report.Input, opt *reportOptions) error {
 // serveReport shows the page of the store, made for each request, until the
 // command is interrupted.
 func (a *app) serveReport(ctx context.Context, opt *reportOptions) error {
-	if host, _, err := net.SplitHostPort(opt.serve); err != nil {
+	host, port, err := net.SplitHostPort(opt.serve)
+	if err != nil {
 		return usage("--serve %q: want ADDRESS:PORT, such as 127.0.0.1:8080", opt.serve)
-	} else if host == "" {
-		return usage("--serve %q would show the history to every network; name the address, such as 127.0.0.1%s", opt.serve, opt.serve)
 	}
+	// To net.Listen no address is every one, and there is no password.
+	opt.serve = net.JoinHostPort(cmp.Or(host, "127.0.0.1"), port)
 	ln, err := net.Listen("tcp", opt.serve)
 	if err != nil {
 		return exit(exitUnfit, err)
