@@ -122,10 +122,12 @@ func derive(ctx context.Context, tx *sql.Tx, d dialect, run int64, boots []compa
 	return nil
 }
 
-// A metricKey is one metric of one op under one workload.
+// A metricKey is one metric of one op under one workload, as the store has it.
 type metricKey struct{ op, unit, workload string }
 
-func keyOf(f compare.Figure) metricKey { return metricKey{f.Op, f.Unit, f.Workload} }
+func keyOf(f compare.Figure) metricKey {
+	return metricKey{storable(f.Op), storable(f.Unit), storable(f.Workload)}
+}
 
 // metricIDs returns the numbers of the metrics, and numbers new ones. They
 // are inserted in one order, so that two writers never wait for each other.
@@ -140,30 +142,60 @@ func metricIDs(ctx context.Context, tx *sql.Tx, figures []compare.Figure) (map[m
 		return cmp.Or(strings.Compare(a.op, b.op), strings.Compare(a.unit, b.unit), strings.Compare(a.workload, b.workload))
 	})
 	out := make(map[metricKey]int64)
-	find, err := tx.PrepareContext(ctx, `SELECT id FROM metrics WHERE op = $1 AND unit = $2 AND workload = $3`)
-	if err != nil {
-		return nil, err
+	if err := findMetrics(ctx, tx, keys, out); err != nil || len(out) == len(keys) {
+		return out, err
 	}
-	defer find.Close()
+	keys = slices.DeleteFunc(keys, func(k metricKey) bool { return out[k] > 0 })
 	for _, k := range keys {
-		var id int64
-		err := find.QueryRowContext(ctx, clean(k.op, k.unit, k.workload)...).Scan(&id)
-		if errors.Is(err, sql.ErrNoRows) {
-			f := byKey[k]
-			if _, err := tx.ExecContext(ctx, `INSERT INTO metrics (op, unit, workload, category, better, is_primary) VALUES ($1, $2, $3, $4, $5, $6)
-				ON CONFLICT (op, unit, workload) DO NOTHING`, clean(k.op, k.unit, k.workload, string(f.Category), string(f.Better), integer(f.Primary))...); err != nil {
-				return nil, err
-			}
-			err = find.QueryRowContext(ctx, clean(k.op, k.unit, k.workload)...).Scan(&id)
-			if err != nil {
-				return nil, err
-			}
-		} else if err != nil {
+		f := byKey[k]
+		if _, err := tx.ExecContext(ctx, `INSERT INTO metrics (op, unit, workload, category, better, is_primary) VALUES ($1, $2, $3, $4, $5, $6)
+			ON CONFLICT (op, unit, workload) DO NOTHING`, k.op, k.unit, k.workload, string(f.Category), string(f.Better), integer(f.Primary)); err != nil {
 			return nil, err
 		}
-		out[k] = id
 	}
-	return out, nil
+	return out, findMetrics(ctx, tx, keys, out)
+}
+
+// findMetrics adds the numbers of those metrics that have one. It asks for many
+// at once: a server that is far away takes its time for each statement.
+func findMetrics(ctx context.Context, tx *sql.Tx, keys []metricKey, to map[metricKey]int64) error {
+	var q strings.Builder
+	q.WriteString(`SELECT m.id, m.op, m.unit, m.workload FROM (VALUES ($1, $2, $3)`)
+	for i := 3; i < 3*rowsAtOnce; i += 3 {
+		fmt.Fprintf(&q, ", ($%d, $%d, $%d)", i+1, i+2, i+3)
+	}
+	q.WriteString(`) AS k JOIN metrics m ON m.op = k.column1 AND m.unit = k.column2 AND m.workload = k.column3`)
+	for part := range slices.Chunk(keys, rowsAtOnce) {
+		var args []any
+		for i := range rowsAtOnce { // the last part is filled up with its first: there is one statement
+			k := part[0]
+			if i < len(part) {
+				k = part[i]
+			}
+			args = append(args, k.op, k.unit, k.workload)
+		}
+		if err := scanMetrics(ctx, tx, q.String(), args, to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func scanMetrics(ctx context.Context, tx *sql.Tx, query string, args []any, to map[metricKey]int64) error {
+	rows, err := tx.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id int64
+		var k metricKey
+		if err := rows.Scan(&id, &k.op, &k.unit, &k.workload); err != nil {
+			return err
+		}
+		to[k] = id
+	}
+	return rows.Err()
 }
 
 func insertBoot(ctx context.Context, tx *sql.Tx, run int64, place int, b compare.Boot) (id int64, err error) {
@@ -246,20 +278,68 @@ func storable(s string) string {
 // statement costs beside its rows is shared by so many already.
 const rowsAtOnce = 50
 
-// insert writes all rows. The statement for full batches is prepared once.
-func (r *rows) insert(ctx context.Context, tx *sql.Tx, d dialect) error {
+// insert writes all rows.
+func (r *rows) insert(ctx context.Context, tx *sql.Tx, d dialect) (err error) {
+	if d.arrays {
+		err = r.insertArrays(ctx, tx)
+	} else {
+		err = r.insertBatches(ctx, tx)
+	}
+	if err != nil {
+		return fmt.Errorf("table %s: %w", r.table, err)
+	}
+	return nil
+}
+
+// insertArrays writes all rows with one statement, whose parameters are the
+// columns: the server plans it once and answers once.
+func (r *rows) insertArrays(ctx context.Context, tx *sql.Tx) error {
+	width := len(r.columns)
+	if len(r.args) == 0 {
+		return nil
+	}
+	columns, types := make([]any, width), make([]string, width)
+	for c := range width {
+		switch r.args[c].(type) {
+		case string:
+			columns[c], types[c] = column[string](r.args, c, width), "text[]"
+		case float64:
+			columns[c], types[c] = column[float64](r.args, c, width), "double precision[]"
+		case int64:
+			columns[c], types[c] = column[int64](r.args, c, width), "bigint[]"
+		default:
+			columns[c], types[c] = column[int](r.args, c, width), "integer[]"
+		}
+		types[c] = "$" + strconv.Itoa(c+1) + "::" + types[c]
+	}
+	_, err := tx.ExecContext(ctx, "INSERT INTO "+r.table+" ("+strings.Join(r.columns, ", ")+") SELECT * FROM unnest("+strings.Join(types, ", ")+")", columns...)
+	return err
+}
+
+// column returns one of the columns of rows that stand one after the other.
+func column[T any](args []any, c, width int) []T {
+	out := make([]T, 0, len(args)/width)
+	for ; c < len(args); c += width {
+		out = append(out, args[c].(T))
+	}
+	return out
+}
+
+// insertBatches writes so many rows with a statement. That for full batches is
+// prepared once.
+func (r *rows) insertBatches(ctx context.Context, tx *sql.Tx) error {
 	width := len(r.columns)
 	full, rest := len(r.args)/(rowsAtOnce*width), len(r.args)%(rowsAtOnce*width)
 	args := r.args
 	if full > 0 {
-		batch, err := tx.PrepareContext(ctx, r.statement(rowsAtOnce, d))
+		batch, err := tx.PrepareContext(ctx, r.statement(rowsAtOnce))
 		if err != nil {
-			return fmt.Errorf("table %s: %w", r.table, err)
+			return err
 		}
 		defer batch.Close()
 		for range full {
 			if _, err := batch.ExecContext(ctx, args[:rowsAtOnce*width]...); err != nil {
-				return fmt.Errorf("table %s: %w", r.table, err)
+				return err
 			}
 			args = args[rowsAtOnce*width:]
 		}
@@ -267,34 +347,15 @@ func (r *rows) insert(ctx context.Context, tx *sql.Tx, d dialect) error {
 	if rest == 0 {
 		return nil
 	}
-	if _, err := tx.ExecContext(ctx, r.statement(rest/width, d), args...); err != nil {
-		return fmt.Errorf("table %s: %w", r.table, err)
-	}
-	return nil
+	_, err := tx.ExecContext(ctx, r.statement(rest/width), args...)
+	return err
 }
 
 // statement inserts n rows. SQLite finds a parameter with a number through a
 // list of all names, which is quadratic; one without a number it just counts.
-func (r *rows) statement(n int, d dialect) string {
-	var q strings.Builder
-	q.WriteString("INSERT INTO " + r.table + " (" + strings.Join(r.columns, ", ") + ") VALUES ")
-	for i := range n * len(r.columns) {
-		switch {
-		case i == 0:
-			q.WriteByte('(')
-		case i%len(r.columns) == 0:
-			q.WriteString("), (")
-		default:
-			q.WriteString(", ")
-		}
-		if d.numbered {
-			q.WriteString("$" + strconv.Itoa(i+1))
-		} else {
-			q.WriteByte('?')
-		}
-	}
-	q.WriteByte(')')
-	return q.String()
+func (r *rows) statement(n int) string {
+	row := "(?" + strings.Repeat(", ?", len(r.columns)-1) + ")"
+	return "INSERT INTO " + r.table + " (" + strings.Join(r.columns, ", ") + ") VALUES " + row + strings.Repeat(", "+row, n-1)
 }
 
 func integer(b bool) int {

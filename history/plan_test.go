@@ -163,7 +163,7 @@ func scanned(t *testing.T, s *Store, st statement) (tables []string) {
 	require.NoError(t, err)
 	defer func() { _ = tx.Rollback() }()
 	explain, column := "EXPLAIN QUERY PLAN ", 3
-	if s.dialect.numbered {
+	if s.dialect.arrays {
 		// Of a small table PostgreSQL reads the whole even where it has an index.
 		_, err := tx.ExecContext(t.Context(), "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
 		require.NoError(t, err)
@@ -183,7 +183,7 @@ func scanned(t *testing.T, s *Store, st statement) (tables []string) {
 	}
 	require.NoError(t, rows.Err())
 	require.NoError(t, rows.Close())
-	if s.dialect.numbered {
+	if s.dialect.arrays {
 		return scannedPostgres(t, tx, lines)
 	}
 	return scannedSQLite(st.text, lines)

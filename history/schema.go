@@ -22,7 +22,7 @@ type dialect struct {
 	rowless  string // a table that is its own primary key
 	lock     string // waits for other writers of the schema
 	tableSQL string // finds a table by its name, $1
-	numbered bool   // parameters must have numbers
+	arrays   bool   // a parameter may be an array
 }
 
 var (
