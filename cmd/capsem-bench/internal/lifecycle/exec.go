@@ -24,7 +24,8 @@ func (r *run) exec(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, v.Close()) }()
-	r.repeated(ctx, catalogue.OpTrue, func() error { return command(ctx, v.Command()) })
+	run := program(v.Command())
+	r.repeated(ctx, catalogue.OpTrue, func() error { return run(ctx) })
 	r.repeated(ctx, catalogue.OpKept, func() error {
 		if !v.Connected() {
 			return Unsupported("each command of this sandbox makes a connection of its own")
@@ -96,20 +97,24 @@ func (r *run) moved(ctx context.Context, name string, move func() (int64, error)
 	})
 }
 
-// command runs a program of the host, which has to succeed.
-func command(ctx context.Context, argv []string) error {
+// program finds a program of the host and returns what runs it; it has to
+// succeed. The search in PATH is not the command's time, and neither is reading
+// what it prints, which goes nowhere; hyperfine does the same.
+func program(argv []string) func(context.Context) error {
 	path, err := exec.LookPath(argv[0])
-	if err != nil {
-		return err
+	return func(ctx context.Context) error {
+		if err != nil {
+			return err
+		}
+		said := &bounded.Head{Max: 4 << 10}
+		status, err := child.Command{
+			Name: argv[0], Binary: path, Arg0: argv[0], Args: argv[1:], Stderr: said, Group: true,
+		}.Run(ctx)
+		if err := succeeded(status, err); err != nil {
+			return fmt.Errorf("%w: %s", err, strings.TrimSpace(said.String()))
+		}
+		return nil
 	}
-	said := &bounded.Head{Max: 4 << 10}
-	status, err := child.Command{
-		Name: argv[0], Binary: path, Arg0: argv[0], Args: argv[1:], Stdout: io.Discard, Stderr: said, Group: true,
-	}.Run(ctx)
-	if err := succeeded(status, err); err != nil {
-		return fmt.Errorf("%w: %s", err, strings.TrimSpace(said.String()))
-	}
-	return nil
 }
 
 func succeeded(status int, err error) error {

@@ -185,8 +185,9 @@ func (r *run) life(ctx context.Context) (err error) {
 	var execTook time.Duration
 	r.text.op(catalogue.LifecycleOp(catalogue.OpExec), func() (record.Samples, error) {
 		r.plan.Notify("a command in the VM")
+		run := program(v.Command())
 		begin := time.Now()
-		err := command(ctx, v.Command())
+		err := run(ctx)
 		execTook = time.Since(begin)
 		return took(begin, execTook), err
 	})
