@@ -24,7 +24,8 @@ type Figure struct {
 	Reason   string
 	// Rounds are the values of the good rounds, in order.
 	Rounds []float64
-	// Value is their median after one warm-up round. It counts where OK.
+	// Value is the mean of their middle half after one warm-up round. It counts
+	// where OK.
 	Value float64
 	OK    bool
 }

@@ -50,7 +50,7 @@ func primaryUnits(key string, res *convert.Result) []string {
 // warmUp is how many rounds a boot needs before its first one is left out.
 const warmUp = 3
 
-// value is what a boot counts as: the median of its good rounds after one
+// value is what a boot counts as: MiddleHalf of its good rounds after one
 // warm-up round. It reports false where there is none, or no number.
 func value(res *convert.Result, unit string) (float64, bool) {
 	if res.Status != record.OK {
@@ -66,7 +66,21 @@ func value(res *convert.Result, unit string) (float64, bool) {
 	if low, high := sorted[0], sorted[len(sorted)-1]; math.IsNaN(low) || math.IsInf(low, 0) || math.IsInf(high, 0) {
 		return 0, false
 	}
-	return middle(sorted), true
+	return MiddleHalf(sorted), true
+}
+
+// MiddleHalf returns the mean of the middle half of ascending values, of at
+// most four their median. Of nine rounds two at each end are left out: slow ones
+// count as little as in the median, and what a boot counts as scatters by an
+// eighth less.
+func MiddleHalf(sorted []float64) float64 {
+	out := (len(sorted) + 1) / 4
+	half := sorted[out : len(sorted)-out]
+	var sum float64
+	for _, v := range half {
+		sum += v
+	}
+	return sum / float64(len(half))
 }
 
 // rounds returns the values that count.

@@ -43,7 +43,8 @@ NEW are files of one boot each, directories of one file a boot, - for standard
 input, or several of them separated by commas; benchmark text and Capsem JSON
 of every known shape may be mixed.
 
-One boot counts once, as the median of its rounds after one warm-up round.
+One boot counts once, as the mean of the middle half of its rounds after one
+warm-up round, of few rounds their median.
 Boots whose counts, sizes, URLs, arch, accelerator, rootfs image or cache state
 differ are not comparable; --force compares them all the same and says so in
 every line, and --vary image takes a difference as meant.

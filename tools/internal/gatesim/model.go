@@ -137,12 +137,12 @@ func NewFleet(s Scenario, machines int, rng *rand.Rand) *Release {
 }
 
 // NewSpread draws a release whose first op has values of the standard deviation
-// sd, in log, where no boot and no round is slow: 0.41 of it within boots, as
-// the median of nine rounds of that deviation has.
+// sd, in log, where no boot and no round is slow: 0.36 of it within boots, as
+// the value of nine rounds of that deviation has.
 func NewSpread(s Scenario, sd float64, rng *rand.Rand) *Release {
-	const ofMedian = 0.41
+	const ofRounds = 0.36
 	r := NewRelease(s, rng)
-	r.Ops[0].Boot, r.Ops[0].Within = sd*math.Sqrt(1-ofMedian*ofMedian), sd
+	r.Ops[0].Boot, r.Ops[0].Within = sd*math.Sqrt(1-ofRounds*ofRounds), sd
 	return r
 }
 
@@ -192,17 +192,12 @@ func (m *machine) Boot(at float64) [][]float64 {
 	return out
 }
 
-// Median returns the median of the rounds after the warm-up: what a boot
-// counts as.
-func Median(rounds []float64) float64 {
+// Value is what a boot counts as: that of its rounds after the warm-up.
+func Value(rounds []float64) float64 {
 	v := slices.Clone(rounds)
 	if len(v) > 1 {
 		v = v[1:]
 	}
 	slices.Sort(v)
-	h := len(v) / 2
-	if len(v)%2 == 1 {
-		return v[h]
-	}
-	return (v[h-1] + v[h]) / 2
+	return compare.MiddleHalf(v)
 }

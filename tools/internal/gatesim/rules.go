@@ -74,11 +74,11 @@ func (in Injection) slow(boot [][]float64) {
 	}
 }
 
-// medians returns the value of one op in every boot.
-func medians(boots [][][]float64, op int) []float64 {
+// values returns the value of one op in every boot.
+func values(boots [][][]float64, op int) []float64 {
 	out := make([]float64, len(boots))
 	for i, b := range boots {
-		out[i] = Median(b[op])
+		out[i] = Value(b[op])
 	}
 	return out
 }
@@ -131,7 +131,7 @@ func (r *Release) replay(plan compare.Plan, rk *compare.Ranker, in Injection) (r
 		strata := make([]compare.Stratum, len(ops))
 		for i, op := range r.Ops {
 			if groups[op.Group] {
-				strata[i] = compare.Stratum{Base: medians(base, i), Cand: medians(cand, i), Blocks: blocks}
+				strata[i] = compare.Stratum{Base: values(base, i), Cand: values(cand, i), Blocks: blocks}
 			}
 		}
 		return strata
@@ -163,7 +163,7 @@ func Ratio(k int) Gate {
 		base, cand := r.pair(k, 0, 2*k, in)
 		v := Verdict{Boots: 2 * k}
 		for i := range r.Ops {
-			o, n := medians(base, i), medians(cand, i)
+			o, n := values(base, i), values(cand, i)
 			slices.Sort(o)
 			slices.Sort(n)
 			if n[k/2]-o[k/2] > math.Log(1.2) && n[k/2] > o[k-1] {

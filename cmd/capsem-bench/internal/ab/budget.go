@@ -29,10 +29,12 @@ type Forecast struct{ Quiet, Noisy float64 }
 // vain reports a plan that shows too little to be worth its boots.
 func (f Forecast) vain() bool { return f.Quiet > blind }
 
-// sd is the standard deviation of what a boot counts as: the median of its
-// rounds after the first, whose variance is pi/2 of that of their mean.
+// sd is the standard deviation of what a boot counts as: the mean of the middle
+// half of its rounds after the first, whose variance is 1.2 of that of their
+// mean, and 1.0 to 1.35 of four rounds and fewer.
 func sd(boots, rounds float64, n int) float64 {
-	return math.Sqrt(boots*boots + math.Pi/2*rounds*rounds/float64(max(n-1, 1)))
+	const ofMean = 1.2
+	return math.Sqrt(boots*boots + ofMean*rounds*rounds/float64(max(n-1, 1)))
 }
 
 // A Forecaster works out what plans find of so many metrics.
