@@ -62,8 +62,15 @@ func sandboxes(t *testing.T) map[string]command.Config {
 
 func TestRun(t *testing.T) {
 	t.Setenv("HOME", t.TempDir())
-	for name, cfg := range sandboxes(t) {
+	all := sandboxes(t)
+	t.Cleanup(func() { // when all have ended
+		home, err := os.ReadDir(os.Getenv("HOME"))
+		require.NoError(t, err)
+		assert.Empty(t, home)
+	})
+	for name, cfg := range all {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			g, err := command.Open(t.Context(), cfg)
 			require.NoError(t, err)
 			var out, errs bytes.Buffer
@@ -82,9 +89,6 @@ func TestRun(t *testing.T) {
 			assert.Equal(t, os.ModeDir|0o700, info.Mode(), "nobody else may put programs there")
 			require.NoError(t, g.Close())
 			assert.NoDirExists(t, dir)
-			home, err := os.ReadDir(os.Getenv("HOME"))
-			require.NoError(t, err)
-			assert.Empty(t, home)
 		})
 	}
 }
