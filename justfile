@@ -131,8 +131,8 @@ _tidy:
     go mod tidy -diff
 
 # Results that Capsem wrote are read, where a directory of them is at hand.
-_import dir="../shared/data":
-    for f in {{ dir }}/*.json; do [ ! -e "$f" ] || go run ./cmd/capsem-bench import "$f" | grep -c '^Benchmark'; done
+_import dir="../shared/data": _build
+    for f in {{ dir }}/*.json {{ dir }}/other/*.json; do [ ! -e "$f" ] || .bin/capsem-bench import "$f" | grep -c '^Benchmark'; done
 
 # The result files of a directory, where there is one, compared in pairs.
 _pairs dir="../shared/data":
