@@ -34,7 +34,7 @@ func TestMaliciousDatabaseIsNotComputed(t *testing.T) {
 			begin := time.Now()
 			s, err := opened(t, path).Inspect(t.Context())
 			require.NoError(t, err)
-			assert.Less(t, time.Since(begin), 20*time.Second)
+			assert.Less(t, time.Since(begin), time.Minute)
 			assert.Empty(t, s.Tools)
 			assert.Empty(t, s.Domains)
 			for _, table := range s.Tables {
@@ -136,7 +136,7 @@ func TestEndlessQueriesEnd(t *testing.T) {
 		begin := time.Now()
 		_, err := d.Query(ctx, query, QueryLimits{})
 		cancel()
-		assert.Less(t, time.Since(begin), 20*time.Second, query)
+		assert.Less(t, time.Since(begin), time.Minute, query)
 		if !strings.HasPrefix(query, "EXPLAIN") {
 			require.ErrorIs(t, err, context.DeadlineExceeded, query)
 		}

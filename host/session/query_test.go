@@ -130,7 +130,7 @@ func TestQueryEndsWithItsContext(t *testing.T) {
 		_, err := d.Query(ctx, q, QueryLimits{})
 		cancel()
 		require.ErrorIs(t, err, context.DeadlineExceeded, q)
-		assert.Less(t, time.Since(start), 10*time.Second, q)
+		assert.Less(t, time.Since(start), time.Minute, q)
 	}
 	assert.Equal(t, [][]any{{int64(7)}}, query(t, d, "SELECT count(*) FROM mcp_calls"), "the next query works")
 }

@@ -84,7 +84,7 @@ func TestHolesStayHoles(t *testing.T) {
 	f.create("t")
 	_, err := f.Revert(t.Context(), "sparse", &info.Slot)
 	require.NoError(t, err)
-	assert.Less(t, time.Since(begin), 20*time.Second, "64 GiB of zeros are not read")
+	assert.Less(t, time.Since(begin), time.Minute, "64 GiB of zeros are not read")
 	assert.Less(t, allocated(path), int64(1<<20))
 	file, err := os.Open(path)
 	require.NoError(t, err)
