@@ -21,11 +21,12 @@ var ErrNone = errors.New("no room on the host's disk")
 const keep = 512 << 20
 
 // On returns what this user could still write to the disk of a directory, and
-// the disk's size, in bytes.
+// the disk's size, in bytes. The error does not name the directory: guests are
+// answered with it.
 func On(dir string) (free, size int64, err error) {
 	var fs unix.Statfs_t
 	if err := unix.Statfs(dir, &fs); err != nil {
-		return 0, 0, fmt.Errorf("free space of %s: %w", dir, err)
+		return 0, 0, fmt.Errorf("free space: %w", err)
 	}
 	unit := uint64(fs.Bsize)
 	bytes := func(blocks uint64) int64 {
