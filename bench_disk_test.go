@@ -18,7 +18,7 @@ import (
 func BenchmarkDisk(b *testing.B) {
 	settings, err := guest.Settings()
 	dir, dirErr := guest.Home()
-	d := &disk{parent: dir, size: int64(settings.SizeMB) << 20, block: catalogue.SeqBlock}
+	d := &disk{parent: dir, size: int64(settings.SizeMB) << 20, block: catalogue.SeqBlock, shared: true}
 	suite := guest.Begin(b, record.Category{Category: string(catalogue.Disk), Directory: dir, SizeMB: settings.SizeMB})
 	defer suite.CleanUp(d.dropKept)
 	cases := map[string]func(p *guest.Pass, name string) error{
@@ -45,7 +45,8 @@ func BenchmarkDisk(b *testing.B) {
 type disk struct {
 	parent      string       // where directories of files are made
 	size, block int64        // of the sequential file, and of its accesses
-	kept        string       // its name; "" is none
+	shared      bool         // with the next operation, which may take a file over
+	kept        string       // the name of that file; "" is none
 	keptBy      string       // the operation that left it
 	remove      func() error // removes it
 }
@@ -83,7 +84,7 @@ func (d *disk) seqWrite(p *guest.Pass, name string) error {
 
 // keep leaves a file to the next operation, if that is the one for it.
 func (d *disk) keep(p *guest.Pass, name, op, next string) {
-	if p.Next().Key("op") == next {
+	if d.shared && p.Next().Key("op") == next {
 		d.kept, d.keptBy = name, op
 	}
 }
