@@ -144,7 +144,7 @@ _pairs dir="../shared/data":
 # guest binary, which is another process. What is concurrent in compare runs
 # under it in the command's tests.
 _race:
-    go test -race -json -skip '^Test(TrendNames|SharedMovement|LinesAreNotJoined)|^TestScripts$/^releases$' $(go list ./... | grep -Ev '/(compare|report|internal/repotest|tools/(guesttest|trendcheck))$') | .ci/no-skips
+    go test -race -timeout 25m -json -skip '^Test(TrendNames|SharedMovement|LinesAreNotJoined)|^TestScripts$/^releases$' $(go list ./... | grep -Ev '/(compare|report|internal/repotest|tools/(guesttest|trendcheck))$') | .ci/no-skips
     go test -json -run 'Arm64|Browser' ./tools/guesttest ./report | .ci/no-skips
 
 # How often the change points of a history are wrong.
