@@ -95,5 +95,27 @@ func BenchmarkStore(b *testing.B) {
 				}
 			}
 		})
+		// What a run of one boot takes, for docs/fleet.md.
+		b.Run("op=size", func(b *testing.B) {
+			var runs, figures, samples, text, compressed float64
+			for b.Loop() {
+				err := s.db.QueryRowContext(b.Context(), `SELECT (SELECT count(*) FROM runs), (SELECT count(*) FROM figures),
+					(SELECT count(*) FROM samples), (SELECT sum(size) FROM texts), (SELECT sum(length(gzip)) FROM texts)`).
+					Scan(&runs, &figures, &samples, &text, &compressed)
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(figures/runs, "figures/run")
+			b.ReportMetric(samples/runs, "samples/run")
+			b.ReportMetric(text/runs, "text-B/run")
+			b.ReportMetric(compressed/runs, "gzip-B/run")
+			if s.dialect.name == sqliteDialect.name {
+				if err := s.db.QueryRowContext(b.Context(), `SELECT page_count * page_size FROM pragma_page_count, pragma_page_size`).Scan(&text); err != nil {
+					b.Fatal(err)
+				}
+				b.ReportMetric(text/runs, "store-B/run")
+			}
+		})
 	})
 }
