@@ -85,7 +85,7 @@ func TestEverythingBroken(t *testing.T) {
 		readOnly = "/proc"
 	}
 	tr := newTrial(t, "CAPSEM_BENCH_DIR="+readOnly, "HTTPS_PROXY=http://"+proxy.String(), "CAPSEM_GATEWAY=unix:"+socket,
-		"CAPSEM_BENCH_THROUGHPUT_URL="+faultyOrigin(t)+"/fault/half", "CAPSEM_BENCH_CLI_TIMEOUT=3s", "CAPSEM_BENCH_SNAPSHOT_TIMEOUT=2s")
+		"CAPSEM_BENCH_THROUGHPUT_URL="+faultyOrigin(t)+"/fault/half", "CAPSEM_BENCH_CLI_TIMEOUT=3s", "CAPSEM_BENCH_SNAPSHOT_TIMEOUT=30s")
 	tr.program(t, "python3", "sleep 300 & sleep 300")
 	tr.program(t, "codex", "echo 1.0")
 	require.NoError(t, os.Symlink(guestTools(t), filepath.Join(tr.bin, "snapshots")))

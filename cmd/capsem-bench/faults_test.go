@@ -36,7 +36,7 @@ func newTrial(t *testing.T, env ...string) *trial {
 	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
-	tr := &trial{dir: t.TempDir(), tmp: t.TempDir(), bin: t.TempDir(), limit: 3 * time.Minute}
+	tr := &trial{dir: t.TempDir(), tmp: t.TempDir(), bin: t.TempDir(), limit: 8 * time.Minute}
 	require.NoError(t, os.Symlink(self, filepath.Join(tr.bin, "capsem-bench")))
 	tr.env = append([]string{
 		"HOME=" + t.TempDir(), "TMPDIR=" + tr.tmp, "PATH=" + tr.bin + ":/usr/bin:/bin", marker + tr.dir,
