@@ -45,9 +45,8 @@ func migrations() []migration { return []migration{tables(), views(), machines()
 
 // tables is version 1. Times are Unix seconds. A figure is the value that a
 // boot counts as: the mean of the middle half of its rounds after one warm-up
-// round. Samples
-// are keyed by boot, so that adding a run appends to the table; figures are
-// keyed by metric, so that a trend reads one range of them.
+// round. Samples are keyed by boot, so that adding a run appends to the table;
+// figures are keyed by metric, so that a trend reads one range of them.
 func tables() migration {
 	return migration{
 		up: []string{

@@ -212,8 +212,9 @@ written aside and renamed, so a shard is there whole or not at all. A shard that
 is there already is not measured again. DIR may be a copy on another machine.
 
 Exit status 3 says that this machine was not fit, ended too early, or has an
-architecture that the plan has no build for: another one may measure the shard. 1 says that boots of the new build crash. What such an
-attempt measured is kept in DIR/failed.`,
+architecture that the plan has no build for: another one may measure the shard.
+1 says that boots of the new build crash. What such an attempt measured is kept
+in DIR/failed.`,
 		Example: `  capsem-bench ab shard trial 3`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 2 {

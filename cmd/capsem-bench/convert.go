@@ -51,6 +51,19 @@ its end; the document is complete all the same and names what is missing.`,
 	return cmd
 }
 
+// readText reads one text, of which the sources are the parts. A text without a
+// benchmark and without a failure is none.
+func readText(name string, sources ...convert.Source) (*convert.Report, error) {
+	rep, err := convert.ReadAll(sources...)
+	if err != nil {
+		return nil, exit(exitUsage, err)
+	}
+	if len(rep.Ops) == 0 && len(rep.Failures) == 0 {
+		return nil, usage("%s: no benchmark text; want what capsem-bench.test prints, or use 'capsem-bench import' for JSON%s", name, rep.FirstWarning())
+	}
+	return rep, nil
+}
+
 func (a *app) convert(opt *measureOptions, names []string) error {
 	in, err := a.openRuns(names)
 	if err != nil {
@@ -60,12 +73,9 @@ func (a *app) convert(opt *measureOptions, names []string) error {
 	if err := opt.replaceable(in.infos()...); err != nil {
 		return err
 	}
-	rep, err := convert.ReadAll(in.sources()...)
+	rep, err := readText(in.name(), in.sources()...)
 	if err != nil {
-		return exit(exitUsage, err)
-	}
-	if len(rep.Ops) == 0 && len(rep.Failures) == 0 {
-		return usage("%s: no benchmark text; want what capsem-bench.test prints, or use 'capsem-bench import' for JSON%s", in.name(), rep.FirstWarning())
+		return err
 	}
 	if err := a.present(opt, rep); err != nil {
 		return err

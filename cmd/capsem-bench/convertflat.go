@@ -64,12 +64,9 @@ func (a *app) convertFlat(format string, names []string) error {
 	var boots []*convert.Report
 	var failed []error
 	for _, src := range in.sources() {
-		rep, err := convert.ReadAll(src)
+		rep, err := readText(src.Name, src)
 		if err != nil {
-			return exit(exitUsage, err)
-		}
-		if len(rep.Ops) == 0 && len(rep.Failures) == 0 {
-			return usage("%s: no benchmark text; want what capsem-bench.test prints, or use 'capsem-bench import' for JSON%s", src.Name, rep.FirstWarning())
+			return err
 		}
 		a.warnOf(rep)
 		boots, failed = append(boots, rep), append(failed, ended(rep, src.Name))

@@ -52,11 +52,10 @@ func TestReadersEndOnSignal(t *testing.T) {
 			require.NoError(t, cmd.Start())
 			if c.feed != nil {
 				go func() {
-					for {
+					for range time.Tick(time.Millisecond) {
 						if _, err := in.Write(c.feed); err != nil {
 							return // the command has ended
 						}
-						time.Sleep(time.Millisecond)
 					}
 				}()
 			}
