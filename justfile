@@ -125,6 +125,7 @@ _setup:
 # release-dry then needs.
 _vet:
     for os in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64; do echo "vet $os"; GOOS=${os%/*} GOARCH=${os#*/} CGO_ENABLED=0 go vet -trimpath ./...; done
+    go vet -tags vmtest ./sandbox ./cmd/capsem-bench
 
 # go.mod and go.sum say what is used, and no more.
 _tidy:

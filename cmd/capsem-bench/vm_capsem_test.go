@@ -34,7 +34,7 @@ func TestVMCapsemPage(t *testing.T) {
 	out, err := cmd.Output()
 	require.NoError(t, err, errs.String())
 	assert.Contains(t, string(out), `"startup"`)
-	rep := readText(t, filepath.Join(cmd.Dir, "results", "try", textName))
+	rep := bootText(t, filepath.Join(cmd.Dir, "results", "try", textName))
 	res := rep.Find("startup/python3")
 	require.NotNil(t, res)
 	assert.Equal(t, record.OK, res.Status, "%v", res.Note)

@@ -108,7 +108,7 @@ func TestVMStoodStill(t *testing.T) {
 	texts, err := filepath.Glob(filepath.Join(tr.dir, resultsDir, "*", textName))
 	require.NoError(t, err)
 	require.Len(t, texts, 1)
-	op := readText(t, texts[0]).Find("disk/rand_write_4k")
+	op := bootText(t, texts[0]).Find("disk/rand_write_4k")
 	require.NotNil(t, op)
 	note := op.Note
 	if note.Status == record.Invalid {

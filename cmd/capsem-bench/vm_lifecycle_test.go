@@ -22,7 +22,7 @@ func TestVMLifecycle(t *testing.T) {
 	dir := t.TempDir()
 	// It starts its own program for each command, which a test binary is not.
 	newTrial(t).inVMs(t, testbuild.Command(t), dir, "lifecycle", "--accel", "tcg", "--runs", "1", "--vms", "2", "--category", "throughput", "--execs", "3", "--exec-mb", "8", "--out", "out")
-	rep := readText(t, filepath.Join(dir, "out", record.BootFile(1)))
+	rep := bootText(t, filepath.Join(dir, "out", record.BootFile(1)))
 	for id, unit := range map[string]string{
 		"lifecycle/provision": "ns/op", "lifecycle/exec_ready": "ns/op", "lifecycle/exec": "ns/op", "lifecycle/delete": "ns/op",
 		"lifecycle/total": "ns/op", "lifecycle/floor": "ns/op", "lifecycle/boot/kernel": "ns/op", "lifecycle/boot/services": "ns/op",

@@ -19,7 +19,7 @@ func TestVMLoadAndStorage(t *testing.T) {
 	inVMsWith(t, []string{
 		"CAPSEM_BENCH_CONCURRENCY=2", "CAPSEM_BENCH_DURATION_S=1", "CAPSEM_BENCH_STORAGE_MB=4", "CAPSEM_BENCH_STORAGE_DIRS=/root,/run",
 	}, dir, "run", "--sandbox", "qemu", "--accel", "tcg", "--out", "out", "load", "storage")
-	rep := readText(t, filepath.Join(dir, "out", textName))
+	rep := bootText(t, filepath.Join(dir, "out", textName))
 	for _, id := range []string{
 		"load/http/2", "load/http-new/2", "load/tls/2", "load/tls-mint/2", "load/http-origin/2",
 		"load/mcp/2", "load/mcp-relays/2", "load/mcp-list/2", "load/dns/2",

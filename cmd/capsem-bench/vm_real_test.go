@@ -69,7 +69,7 @@ func TestVMSnapshotSplit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			assert.NotContains(t, inVMs(t, dir, args...), ".cache", "a cache directory in the workspace")
-			clock := readText(t, filepath.Join(dir, "out", textName)).Clock
+			clock := bootText(t, filepath.Join(dir, "out", textName)).Clock
 			require.NotNil(t, clock)
 			require.Len(t, clock.Readings, 2, "before and after")
 
@@ -97,7 +97,7 @@ func TestVMHostCaches(t *testing.T) {
 	t.Parallel() // with those that wait for nothing to happen
 	dir := t.TempDir()
 	inVMs(t, dir, "run", "--sandbox", "qemu", "--accel", "tcg", "--out", "out", "disk", "rootfs")
-	rep := readText(t, filepath.Join(dir, "out", textName))
+	rep := bootText(t, filepath.Join(dir, "out", textName))
 	want := record.HostKept
 	if f, err := os.OpenFile("/proc/sys/vm/drop_caches", os.O_WRONLY, 0); err == nil {
 		_ = f.Close()
@@ -121,7 +121,7 @@ func TestVMHostCaches(t *testing.T) {
 	}
 }
 
-func readText(t *testing.T, path string) *convert.Report {
+func bootText(t *testing.T, path string) *convert.Report {
 	t.Helper()
 	f, err := os.Open(path)
 	require.NoError(t, err)

@@ -259,7 +259,7 @@ func (c *cutConn) Write(p []byte) (int, error) {
 		c.of.cuts++
 		c.of.until = time.Now().Add(200 * time.Millisecond)
 		for other := range c.of.conns {
-			_ = other.Conn.Close()
+			_ = other.Close()
 		}
 	}
 	c.of.mu.Unlock()
