@@ -6,16 +6,18 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"os/exec"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/capsem/capsem-bench/internal/bounded"
 	"github.com/capsem/capsem-bench/internal/catalogue"
-	"github.com/capsem/capsem-bench/internal/child"
+	"github.com/capsem/capsem-bench/internal/guest/procstart"
 	"github.com/capsem/capsem-bench/internal/record"
 )
+
+// commandLimit ends a command that hangs.
+const commandLimit = 10 * time.Minute
 
 // exec is commands and bytes in one VM.
 func (r *run) exec(ctx context.Context) (err error) {
@@ -24,14 +26,13 @@ func (r *run) exec(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, v.Close()) }()
-	run := program(v.Command())
-	r.repeated(ctx, catalogue.OpTrue, func() error { return run(ctx) })
-	r.repeated(ctx, catalogue.OpKept, func() error {
+	r.repeated(ctx, catalogue.OpTrue, program(v.Command()))
+	r.repeated(ctx, catalogue.OpKept, timed(func(ctx context.Context) error {
 		if !v.Connected() {
 			return Unsupported("each command of this sandbox makes a connection of its own")
 		}
 		return succeeded(v.Exec(ctx, "true", nil, io.Discard))
-	})
+	}))
 	size := int64(r.plan.ExecMB) << 20
 	r.moved(ctx, catalogue.OpStdin, func() (int64, error) {
 		said := &bounded.Head{Max: 100}
@@ -50,17 +51,17 @@ func (r *run) exec(ctx context.Context) (err error) {
 }
 
 // repeated times a command again and again.
-func (r *run) repeated(ctx context.Context, name string, once func() error) {
+func (r *run) repeated(ctx context.Context, name string, once func(context.Context) (time.Duration, error)) {
 	op := catalogue.ExecCountOp(name, r.plan.Execs)
 	r.text.op(op, func() (record.Samples, error) {
 		s := record.Samples{StartNS: time.Now().UnixNano()}
 		for i := range op.Count {
 			r.plan.Notify(fmt.Sprintf("command %d of %d", i+1, op.Count))
-			begin := time.Now()
-			if err := once(); err != nil {
+			took, err := once(ctx)
+			if err != nil {
 				return s, err
 			}
-			d := max(int64(time.Since(begin)), 1)
+			d := max(int64(took), 1)
 			s.Values = append(s.Values, d)
 			s.ElapsedNS += d
 		}
@@ -97,23 +98,22 @@ func (r *run) moved(ctx context.Context, name string, move func() (int64, error)
 	})
 }
 
-// program finds a program of the host and returns what runs it; it has to
-// succeed. The search in PATH is not the command's time, and neither is reading
-// what it prints, which goes nowhere; hyperfine does the same.
-func program(argv []string) func(context.Context) error {
-	path, err := exec.LookPath(argv[0])
-	return func(ctx context.Context) error {
-		if err != nil {
-			return err
-		}
-		said := &bounded.Head{Max: 4 << 10}
-		status, err := child.Command{
-			Name: argv[0], Binary: path, Arg0: argv[0], Args: argv[1:], Stderr: said, Group: true,
-		}.Run(ctx)
-		if err := succeeded(status, err); err != nil {
-			return fmt.Errorf("%w: %s", err, strings.TrimSpace(said.String()))
-		}
-		return nil
+// program finds a program of the host and returns what runs it and says how
+// long it took; it has to succeed. It is timed as the guest's own starts are,
+// without the goroutines of os/exec, which compete with it for the processor.
+func program(argv []string) func(context.Context) (time.Duration, error) {
+	return func(ctx context.Context) (time.Duration, error) {
+		res, err := procstart.Exec(ctx, commandLimit, "", argv...)
+		return res.Elapsed, err
+	}
+}
+
+// timed returns what runs f and says how long it took.
+func timed(f func(context.Context) error) func(context.Context) (time.Duration, error) {
+	return func(ctx context.Context) (time.Duration, error) {
+		begin := time.Now()
+		err := f(ctx)
+		return time.Since(begin), err
 	}
 }
 

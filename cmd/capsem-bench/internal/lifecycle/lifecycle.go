@@ -185,10 +185,9 @@ func (r *run) life(ctx context.Context) (err error) {
 	var execTook time.Duration
 	r.text.op(catalogue.LifecycleOp(catalogue.OpExec), func() (record.Samples, error) {
 		r.plan.Notify("a command in the VM")
-		run := program(v.Command())
 		begin := time.Now()
-		err := run(ctx)
-		execTook = time.Since(begin)
+		d, err := program(v.Command())(ctx)
+		execTook = d
 		return took(begin, execTook), err
 	})
 	r.memory(ctx, v)
