@@ -11,22 +11,38 @@ import (
 // Value formats a value of a metric for people, with three digits:
 // "1.23GiB/s", "4.57ms".
 func Value(v float64, unit string) string {
+	text, _ := formatted(v, unit)
+	return text
+}
+
+// ValueAlone is Value for where nothing beside it says the unit: with the name
+// of one that has no sign, "5.29k iops".
+func ValueAlone(v float64, unit string) string {
+	text, says := formatted(v, unit)
+	if !says && unit != "" {
+		text += " " + unit
+	}
+	return text
+}
+
+// formatted is a value as text, and reports whether the text says the unit.
+func formatted(v float64, unit string) (text string, says bool) {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
-		return "-"
+		return "-", true
 	}
 	v, tidy := benchunit.Tidy(v, unit)
 	scaled := scale(v, benchunit.ClassOf(tidy))
 	switch {
 	case tidy == "sec", tidy == "sec/op", strings.HasSuffix(tidy, "-sec"):
-		return scaled + "s"
+		return scaled + "s", true
 	case tidy == "B/s", tidy == "B", tidy == "B/op":
-		return scaled + strings.TrimSuffix(tidy, "/op")
+		return scaled + strings.TrimSuffix(tidy, "/op"), true
 	case strings.HasSuffix(tidy, "-B"):
-		return scale(v, benchunit.Binary) + "B"
+		return scale(v, benchunit.Binary) + "B", true
 	case strings.HasSuffix(tidy, "/s"):
-		return scaled + "/s"
+		return scaled + "/s", true
 	}
-	return scaled
+	return scaled, false
 }
 
 // scale is benchunit's, with one digit less: a table has 80 columns.

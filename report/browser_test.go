@@ -6,12 +6,15 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/capsem/capsem-bench/internal/chromium"
+	"github.com/chromedp/cdproto/accessibility"
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
 	cdppage "github.com/chromedp/cdproto/page"
@@ -98,7 +101,7 @@ func TestBrowser(t *testing.T) {
 	t.Run("widths", func(t *testing.T) {
 		for _, width := range []int64{360, 1600} {
 			var inside, window int
-			b.do(t, chromedp.EmulateViewport(width, 900), chromedp.Evaluate("document.documentElement.scrollWidth", &inside), chromedp.Evaluate("innerWidth", &window))
+			b.do(t, chromedp.EmulateViewport(width, 900), chromedp.Evaluate("document.documentElement.scrollWidth", &inside), chromedp.Evaluate("document.documentElement.clientWidth", &window))
 			assert.LessOrEqual(t, inside, window, "nothing sticks out at %d", width)
 			assert.Empty(t, b.texts(t, covered), "text lies on other text at %d", width)
 			var narrowest float64
@@ -145,6 +148,19 @@ func TestBrowser(t *testing.T) {
 		b.do(t, chromedp.Evaluate("document.querySelector('#chart-0 a').dispatchEvent(new MouseEvent('click', {bubbles: true})); location.hash", &hash))
 		assert.Equal(t, "#run-1", hash)
 	})
+	t.Run("a screen reader", func(t *testing.T) {
+		roles := make(map[string]int)
+		for _, n := range b.accessible(t) {
+			roles[n.Role.Value]++
+			focusable := slices.ContainsFunc(n.Properties, func(p axProperty) bool { return p.Name == "focusable" && p.Value.Value == true })
+			if n.Role.Value == "image" || focusable {
+				assert.NotEmpty(t, n.Name.Value, "a %s has a name", n.Role.Value)
+			}
+		}
+		for _, role := range []string{"main", "navigation", "heading", "figure", "image", "link", "table", "columnheader"} {
+			assert.Positive(t, roles[role], role)
+		}
+	})
 	t.Run("print", func(t *testing.T) {
 		var pdf []byte
 		b.do(t, chromedp.ActionFunc(func(ctx context.Context) (err error) {
@@ -155,6 +171,38 @@ func TestBrowser(t *testing.T) {
 		assert.Greater(t, len(pdf), 20_000)
 	})
 	b.quiet(t)
+}
+
+// An axNode is what the browser tells a screen reader of one element. That of
+// cdproto refuses names that newer browsers have.
+type axNode struct {
+	Ignored    bool         `json:"ignored"`
+	Role       axText       `json:"role"`
+	Name       axText       `json:"name"`
+	Properties []axProperty `json:"properties"`
+}
+
+type axText struct {
+	Value string `json:"value"`
+}
+
+type axProperty struct {
+	Name  string `json:"name"`
+	Value struct {
+		Value any `json:"value"`
+	} `json:"value"`
+}
+
+// accessible returns all elements that a screen reader is told of.
+func (b *browser) accessible(t *testing.T) []axNode {
+	t.Helper()
+	var tree struct {
+		Nodes []axNode `json:"nodes"`
+	}
+	b.do(t, chromedp.ActionFunc(func(ctx context.Context) error {
+		return cdp.Execute(ctx, accessibility.CommandGetFullAXTree, nil, &tree)
+	}))
+	return slices.DeleteFunc(tree.Nodes, func(n axNode) bool { return n.Ignored })
 }
 
 // mouseOver moves the mouse to the middle of an element.

@@ -134,6 +134,15 @@ func spaced(ticks []tick, width float64) []tick {
 	return out
 }
 
+// fitting drops ticks whose labels would touch or stick out of the picture.
+func fitting(ticks []tick) []tick {
+	return slices.DeleteFunc(spaced(ticks, labelWidth), func(t tick) bool {
+		var at float64
+		_, _ = fmt.Sscan(t.At, &at)
+		return at > chartWidth-labelWidth/2
+	})
+}
+
 func newInterval(f *compare.Finding, x scale) interval {
 	out := interval{
 		Op: termtext.Cell(f.Key()), Verdict: string(f.Verdict), Class: class(f),

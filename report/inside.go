@@ -87,7 +87,7 @@ func newDistribution(d Distribution) (distribution, bool) {
 	for _, v := range x.ticks(4, "ns/op") {
 		out.BarTicks = append(out.BarTicks, tick{px(x.at(v)), compare.Value(v, "ns/op")})
 	}
-	out.BarTicks = spaced(out.BarTicks, labelWidth)
+	out.BarTicks = fitting(out.BarTicks)
 	for _, p := range []float64{50, 90, 99, 99.9, 99.99} {
 		out.Percentiles = append(out.Percentiles, tick{px(percentileX(p)), fmt.Sprintf("p%g", p)})
 	}
@@ -236,7 +236,7 @@ func newWaterfall(w Waterfall) (waterfall, bool) {
 	for _, v := range x.ticks(4, "ns/op") {
 		out.Ticks = append(out.Ticks, tick{px(x.at(v)), compare.Value(v, "ns/op")})
 	}
-	out.Ticks = spaced(out.Ticks, labelWidth)
+	out.Ticks = fitting(out.Ticks)
 	out.AxisY, out.Height = px(y+14), px(y+20)
 	out.Summary = termtext.Plural(len(calls), "call")
 	if len(shown) < len(calls) {

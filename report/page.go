@@ -218,7 +218,7 @@ func newTile(s section, trends []history.Trend) tile {
 	}
 	l := headline(t)
 	last := l.Points[len(l.Points)-1]
-	out := tile{Name: s.Name, Link: "#" + s.ID, Op: termtext.Cell(t.Op), Value: compare.Value(last.Median, t.Unit), Class: "same"}
+	out := tile{Name: s.Name, Link: "#" + s.ID, Op: termtext.Cell(t.Op), Value: termtext.Cell(compare.ValueAlone(last.Median, t.Unit)), Class: "same"}
 	values := make([]float64, len(l.Points))
 	for i, p := range l.Points {
 		values[i] = p.Median
@@ -234,6 +234,9 @@ func newTile(s section, trends []history.Trend) tile {
 		}
 	}
 	out.Change = "no change of level"
+	if len(l.Points) == 1 {
+		out.Change = "1 release"
+	}
 	if n := len(changed); n > 0 {
 		out.Change, out.Class = termtext.Plural(n, "change")+" of level", "changed"
 	}

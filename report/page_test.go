@@ -83,6 +83,7 @@ func TestPageSaysWhatChanged(t *testing.T) {
 	page := render(t, anInput(t, nil))
 	assert.Contains(t, page, "slower since 1.14 (1.13 before)")
 	assert.Contains(t, page, "Block.")
+	assert.Regexp(t, `class="headline">[0-9.]+[kM]? iops<`, page, "a tile says the unit of its value")
 	assert.Contains(t, page, `id="run-20"`)
 	assert.Less(t, len(page), 2<<20, "20 releases and 30 operations")
 	ids := make(map[string]bool)

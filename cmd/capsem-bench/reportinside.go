@@ -15,6 +15,7 @@ import (
 	"github.com/capsem/capsem-bench/host/session"
 	"github.com/capsem/capsem-bench/internal/catalogue"
 	"github.com/capsem/capsem-bench/internal/record"
+	"github.com/capsem/capsem-bench/internal/termtext"
 	"github.com/capsem/capsem-bench/report"
 )
 
@@ -187,7 +188,7 @@ func requestWaterfalls(ctx context.Context, db *session.DB, reps []*convert.Repo
 			if err != nil {
 				return out, err
 			}
-			w := report.Waterfall{Title: fmt.Sprintf("%s: %d requests at the proxy, from the first", res.Op.ID, all), Parts: []string{"proxy and origin"}}
+			w := report.Waterfall{Title: fmt.Sprintf("%s: %s at the proxy, from the first", res.Op.ID, termtext.Plural(all, "request")), Parts: []string{"proxy and origin"}}
 			for _, r := range list {
 				w.Calls = append(w.Calls, report.Call{Begin: r.At.Sub(list[0].At), Parts: []time.Duration{r.Took}})
 			}

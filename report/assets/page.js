@@ -19,6 +19,10 @@
   for (const mark of document.querySelectorAll('[data-tip]')) {
     const title = mark.querySelector('title');
     if (title) title.remove(); // or it would show twice
+    if (!mark.hasAttribute('aria-label')) { // the title was its name
+      mark.setAttribute('role', 'img');
+      mark.setAttribute('aria-label', mark.dataset.tip);
+    }
     mark.addEventListener('mouseenter', () => show(mark));
     mark.addEventListener('mouseleave', hide);
     mark.addEventListener('focus', () => show(mark));
