@@ -40,6 +40,19 @@ func (p *plan) history(context.Context) error {
 					return err
 				})
 			}},
+			line{what: what + "list", unit: "ms", target: target{kind: noted}, ours: func(ctx context.Context) (float64, error) {
+				s, err := store()
+				if err != nil {
+					return 0, err
+				}
+				return milliseconds(5, nil, func() error {
+					runs, err := s.Runs(ctx, history.Filter{})
+					if err == nil && len(runs) < n {
+						err = fmt.Errorf("%d runs", len(runs))
+					}
+					return err
+				})
+			}},
 			line{what: what + "trend of one op", unit: "ms", target: target{atMost, 200}, ours: func(ctx context.Context) (float64, error) {
 				s, err := store()
 				if err != nil {
