@@ -97,7 +97,8 @@ func (a *app) historyAddCommand(where *string) *cobra.Command {
 		Use:   "add PATH...",
 		Short: "Add runs: run directories, benchmark texts, JSON documents, -",
 		Long: `add keeps each PATH as one run: a file of benchmark text or JSON, a directory of
-one file a boot, or - for standard input. A SQLite store capsem.bench.v1 has many
+one file a boot, or - for standard input. Files whose names state several
+releases are a run each. A SQLite store capsem.bench.v1 has many
 runs, and adds them all. A directory without such files is
 searched for directories that have them: results/ adds all its runs, and the
 directory of an 'ab' both its sides. A release or commit that a document states
@@ -195,14 +196,19 @@ func runsBelow(dir string, depth int) ([]source, error) {
 		return nil, err
 	}
 	files, own := bootsIn(dir, entries)
-	if own == nil {
+	var out []source
+	switch {
+	case own == nil && severalReleases(files):
+		for _, f := range files {
+			out = append(out, source{name: filepath.Base(f), files: []string{f}})
+		}
+	case own == nil:
 		src := source{name: runName(dir), files: files}
 		if side := filepath.Base(dir); side == "base" || side == "cand" {
 			src.labels = history.Labels{"side": side}
 		}
 		return []source{src}, nil
 	}
-	var out []source
 	for _, e := range entries {
 		if e.IsDir() && depth > 1 && !strings.HasPrefix(e.Name(), ".") {
 			below, err := runsBelow(filepath.Join(dir, e.Name()), depth-1)
@@ -215,6 +221,18 @@ func runsBelow(dir string, depth int) ([]source, error) {
 		return nil, own
 	}
 	return out, nil
+}
+
+// severalReleases reports whether the names of files state more than one
+// release, as those that Capsem kept side by side: each is a run, not a boot.
+func severalReleases(files []string) bool {
+	releases := make(map[string]bool)
+	for _, f := range files {
+		if r := history.Infer(history.Document{Name: f})["release"]; r != "" {
+			releases[r] = true
+		}
+	}
+	return len(releases) > 1
 }
 
 // runsOfTrial returns both sides of the directory of an 'ab'. Beside them it has
