@@ -15,7 +15,6 @@ import (
 
 	"github.com/capsem/capsem-bench/internal/termtext/layout"
 	"github.com/rogpeppe/go-internal/testscript"
-	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
 // scriptPrintable holds stdout or stderr to what a terminal shows as it is:
@@ -60,11 +59,7 @@ func scriptSchema(ts *testscript.TestScript, neg bool, args []string) {
 	if args[0] == "result" {
 		file = "schema.json"
 	}
-	s, err := jsonschema.NewCompiler().Compile(filepath.Join(ts.Getenv("ROOT"), "docs", file))
-	ts.Check(err)
-	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(ts.ReadFile(args[1])))
-	ts.Check(err)
-	switch err := s.Validate(doc); {
+	switch err := checkSchema(file, []byte(ts.ReadFile(args[1]))); {
 	case err != nil && !neg:
 		ts.Fatalf("%s is not what docs/%s.schema.json says: %v", args[1], args[0], err)
 	case err == nil && neg:
