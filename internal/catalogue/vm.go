@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // The categories of whole VMs. The host measures them, one life of a VM a boot,
@@ -123,20 +124,24 @@ func vmOp(c Category, op, needs string) Op {
 func (c Category) vmFunc() string { return strings.ToUpper(string(c[:1])) + string(c[1:]) }
 
 // vmName is the form of the names, and of the IDs in lower case with slashes
-// for the keys. The numbers are bounded: a name comes out of a text.
-var vmName = regexp.MustCompile(`^(?:` +
-	`(Lifecycle)/op=(provision|exec_ready|exec|delete|total|floor)` +
-	`|(Lifecycle)/op=boot/stage=([a-z0-9_]{1,64})` +
-	`|(Lifecycle)/op=memory/of=(emulator|companions|guest)` +
-	`|(Fork)/op=(fork|image_size|boot_provision|boot_ready)` +
-	`|(Parallel)/vms=([1-9][0-9]{0,3})/op=(vm|all)` +
-	`|(Exec)/op=(true|kept)/count=([1-9][0-9]{0,5})` +
-	`|(Exec)/op=(stdin|stdout)/size=([1-9][0-9]{0,5})MiB` +
-	`)$`)
+// for the keys. The numbers are bounded: a name comes out of a text. It is
+// compiled when a name needs it: that takes 2 ms, and most starts of the command
+// and of the guest binary read no such name.
+var vmName = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(?:` +
+		`(Lifecycle)/op=(provision|exec_ready|exec|delete|total|floor)` +
+		`|(Lifecycle)/op=boot/stage=([a-z0-9_]{1,64})` +
+		`|(Lifecycle)/op=memory/of=(emulator|companions|guest)` +
+		`|(Fork)/op=(fork|image_size|boot_provision|boot_ready)` +
+		`|(Parallel)/vms=([1-9][0-9]{0,3})/op=(vm|all)` +
+		`|(Exec)/op=(true|kept)/count=([1-9][0-9]{0,5})` +
+		`|(Exec)/op=(stdin|stdout)/size=([1-9][0-9]{0,5})MiB` +
+		`)$`)
+})
 
 // lookupVM finds the operation of a name of the functions above.
 func lookupVM(name string) (Op, bool) {
-	m := vmName.FindStringSubmatch(name)
+	m := vmName().FindStringSubmatch(name)
 	switch {
 	case m == nil:
 		return Op{}, false

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 	"unicode"
 )
 
@@ -13,7 +14,7 @@ const (
 	maxLabel  = 256 // bytes of a value
 )
 
-var labelKey = regexp.MustCompile(`^[a-z][a-z0-9_.-]{0,63}$`)
+var labelKey = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z][a-z0-9_.-]{0,63}$`) })
 
 // ParseLabels reads words of the form key=value. A key is of lower-case
 // letters, digits, '_', '.' and '-', and begins with a letter; a value has at
@@ -23,7 +24,7 @@ func ParseLabels(words []string) (map[string]string, error) {
 	for _, w := range words {
 		key, value, ok := strings.Cut(w, "=")
 		switch {
-		case !ok || !labelKey.MatchString(key):
+		case !ok || !labelKey().MatchString(key):
 			return nil, fmt.Errorf("label %q: want key=value, as in release=1.4.0", w)
 		case !printableLabel(value):
 			return nil, fmt.Errorf("label %q: want a printable value of at most %d bytes without a comma", w, maxLabel)

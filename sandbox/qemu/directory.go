@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/capsem/capsem-bench/internal/scratch"
@@ -28,11 +29,11 @@ const (
 var ErrName = errors.New("unfit name")
 
 // validName is what ssh takes for a host without changing it.
-var validName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,27}$`)
+var validName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,27}$`) })
 
 // CheckName reports whether a machine can have the name.
 func CheckName(name string) error {
-	if !validName.MatchString(name) {
+	if !validName().MatchString(name) {
 		return fmt.Errorf("%w %.40q: want up to 28 of a-z, 0-9, _ and -, and a letter or digit first", ErrName, name)
 	}
 	return nil
