@@ -39,8 +39,7 @@ func writeHostileBuild(t *testing.T, dir, s string, status int) {
 }
 
 // The same for the commands that run programs, look at the machine or call
-// other programs: ab, gate promote, vm list, history label and remove,
-// compare --benchstat, and the pages of boots.
+// other programs: ab, gate of its trial, vm list and compare --benchstat.
 func TestHostileFieldsOfPrograms(t *testing.T) {
 	t.Parallel()
 	benchstat := testbuild.Build(t, "benchstat", nil, "build", benchstatPath)
@@ -67,30 +66,19 @@ func TestHostileFieldsOfPrograms(t *testing.T) {
 				{"text", "gate of-measures"},
 				{"text", "history --store h.db add of-measures/cand"},
 				{"text", trial("crashes")},
-				{"text", "gate promote baseline base"},
 				{"text", "compare --benchstat base cand"},
 				{"text", "vm list"},
 				{"JSON", "vm list --json"},
-				{"text", "history --store h.db add base"},
-				{"text", "history --store h.db label 1 release=1"},
-				{"text", "history --store h.db remove 1"},
-				{"HTML", "report --base base --cand cand"},
-				{"HTML", "report base/boot-001.txt"},
 			} {
 				tr.stdout.Reset()
 				tr.stderr.b.Reset()
 				status := tr.run(t, strings.Fields(c.args)...)
 				require.NotEqual(t, exitUsage, status, "%s: %s", c.args, tr.stderr.String())
-				if !strings.Contains(c.args, " label ") && !strings.Contains(c.args, " remove ") { // which say nothing
-					require.NotEmpty(t, tr.stdout.String()+tr.stderr.String(), c.args)
-				}
+				require.NotEmpty(t, tr.stdout.String()+tr.stderr.String(), c.args)
 				checkFieldShown(t, c.args+" (standard error)", "text", tr.stderr.String())
 				checkFieldShown(t, c.args, c.format, tr.stdout.String())
 				if c.args == trial("measures") {
 					assert.Contains(t, tr.stdout.String(), "6 boots", c.args)
-				}
-				if c.format == "HTML" {
-					assert.NotContains(t, tr.stdout.String(), "<img src=x", c.args)
 				}
 			}
 		})

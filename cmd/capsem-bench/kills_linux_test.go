@@ -110,7 +110,7 @@ func (tr *trial) killAt(t *testing.T, after time.Duration, sig syscall.Signal, a
 	timer := time.AfterFunc(after, func() { _ = tr.cmd.Process.Signal(sig) })
 	_ = tr.cmd.Wait()
 	ended = timer.Stop()
-	require.Eventually(t, func() bool { return len(tr.processes()) == 0 }, time.Minute, 2*time.Millisecond, "processes left: %v", tr.processes())
+	tr.nothingRuns(t)
 	return ended
 }
 

@@ -111,31 +111,40 @@ func (f *resultFile) refused(to *resultFile) string {
 	return ""
 }
 
+// runHere runs a command that reads files alone in this process: to start one
+// takes longer than what it does.
+func runHere(t *testing.T, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	var out, complaints bytes.Buffer
+	status = newApp(strings.NewReader(""), &out, &complaints).run(t.Context(), args)
+	return status, out.String(), complaints.String()
+}
+
 func comparePair(t *testing.T, old, new *resultFile, seen map[string]int) {
-	tr := newTrial(t)
 	why := old.refused(new)
-	status := tr.run(t, "compare", old.name, new.name)
+	status, stdout, stderr := runHere(t, "compare", old.name, new.name)
 	switch why {
 	case "":
-		assert.Equal(t, exitOK, status, tr.stderr.String())
+		assert.Equal(t, exitOK, status, stderr)
 		seen["comparable"]++
 	case "another arch":
 		assert.Equal(t, exitUnfit, status)
-		assert.Contains(t, tr.stderr.String(), "arch "+old.arch+" against "+new.arch)
-		assert.Empty(t, tr.stdout.String(), "nothing of it is comparable")
+		assert.Contains(t, stderr, "arch "+old.arch+" against "+new.arch)
+		assert.Empty(t, stdout, "nothing of it is comparable")
 	default:
 		assert.Equal(t, exitUnfit, status)
-		assert.Regexp(t, `(http/get|throughput/get)[^:]*: .*(workload|URL)`, tr.stderr.String())
+		assert.Regexp(t, `(http/get|throughput/get)[^:]*: .*(workload|URL)`, stderr)
 	}
 	seen[why]++
 	noImprovementIsSlower(t, old.name, new.name, false, seen)
 
 	// One boot shows nothing. Many boots that say the same block whatever
 	// is worse, so what is better must still not be.
-	base, cand := filepath.Join(tr.dir, "base"), filepath.Join(tr.dir, "cand")
+	dir := t.TempDir()
+	base, cand := filepath.Join(dir, "base"), filepath.Join(dir, "cand")
 	for i := range 16 {
-		writeBoot(t, tr, old, filepath.Join(base, record.BootFile(i)), boottest.Base, 2*i+1)
-		writeBoot(t, tr, new, filepath.Join(cand, record.BootFile(i)), boottest.Cand, 2*i+2)
+		writeBoot(t, old, filepath.Join(base, record.BootFile(i)), boottest.Base, 2*i+1)
+		writeBoot(t, new, filepath.Join(cand, record.BootFile(i)), boottest.Cand, 2*i+2)
 	}
 	noImprovementIsSlower(t, base, cand, true, seen)
 }
@@ -144,8 +153,8 @@ func comparePair(t *testing.T, old, new *resultFile, seen map[string]int) {
 // the boots are many, what is much worse has to be called so.
 func noImprovementIsSlower(t *testing.T, old, new string, many bool, seen map[string]int) {
 	t.Helper()
-	tr := newTrial(t)
-	require.Equal(t, exitOK, tr.run(t, "compare", "--force", "--format", "json", old, new), tr.stderr.String())
+	status, stdout, stderr := runHere(t, "compare", "--force", "--format", "json", old, new)
+	require.Equal(t, exitOK, status, stderr)
 	var doc struct {
 		Findings []struct {
 			Key, Unit, Verdict string
@@ -153,7 +162,7 @@ func noImprovementIsSlower(t *testing.T, old, new string, many bool, seen map[st
 			Old, New           struct{ Median *float64 }
 		}
 	}
-	require.NoError(t, json.Unmarshal(tr.stdout.Bytes(), &doc))
+	require.NoError(t, json.Unmarshal([]byte(stdout), &doc))
 	judged := 0
 	for _, f := range doc.Findings {
 		if !f.Primary || f.Old.Median == nil || f.New.Median == nil || f.Verdict == "failed" {
@@ -180,7 +189,7 @@ func noImprovementIsSlower(t *testing.T, old, new string, many bool, seen map[st
 
 // writeBoot writes a result file as the text of one of many boots of three
 // rounds each.
-func writeBoot(t *testing.T, tr *trial, f *resultFile, to, side string, slot int) {
+func writeBoot(t *testing.T, f *resultFile, to, side string, slot int) {
 	t.Helper()
 	text, err := record.Append(nil, &record.Boot{Type: record.TypeBoot, Side: side, Stage: 1, Slot: slot, Seed: 1, Time: 1.8e9 + float64(slot)})
 	require.NoError(t, err)
@@ -213,7 +222,7 @@ func promoteFile(t *testing.T, f *resultFile, seen map[string]int) {
 
 	tr = newTrial(t)
 	for i := range 8 {
-		writeBoot(t, tr, f, filepath.Join(tr.dir, "boots", record.BootFile(i)), boottest.Base, i+1)
+		writeBoot(t, f, filepath.Join(tr.dir, "boots", record.BootFile(i)), boottest.Base, i+1)
 	}
 	status := tr.run(t, "gate", "promote", "baseline", "boots")
 	if !f.failed {
