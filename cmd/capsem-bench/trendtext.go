@@ -13,6 +13,8 @@ import (
 	"github.com/capsem/capsem-bench/compare"
 	"github.com/capsem/capsem-bench/internal/termtext"
 	"github.com/capsem/capsem-bench/internal/termtext/layout"
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
 )
 
 // text is a table, or, where there is no room for one, each row below its name.
@@ -55,7 +57,7 @@ func (v *trendView) text(w *bytes.Buffer, width int) {
 		}
 		row([]string{termtext.Cell(r.label()), r.value(first), sparkline(r.medians(), spark), r.value(last), ratio(last/first - 1), termtext.Cell(since)})
 	}
-	v.notes(w, "", width)
+	v.notes(w, width)
 }
 
 // alike says how many names a name that was shortened to a width stands for.
@@ -86,7 +88,7 @@ func (v *trendView) byMachine() []trendRow {
 
 // notes are the changes in words, with what settles them, in lines of at most
 // width columns, less than 0 of which is any. A command stays one that a shell takes.
-func (v *trendView) notes(w *bytes.Buffer, bullet string, width int) {
+func (v *trendView) notes(w *bytes.Buffer, width int) {
 	say := func(s, indent string) {
 		lines := []string{s}
 		if width >= 0 {
@@ -102,7 +104,7 @@ func (v *trendView) notes(w *bytes.Buffer, bullet string, width int) {
 				word = "faster"
 			}
 			w.WriteByte('\n')
-			say(fmt.Sprintf("%s%s %s since %s (%s before): %s, %s to %s, p %.3f", bullet, termtext.Cell(r.label()), word, termtext.Cell(c.To), termtext.Cell(c.From),
+			say(fmt.Sprintf("%s %s since %s (%s before): %s, %s to %s, p %.3f", termtext.Cell(r.label()), word, termtext.Cell(c.To), termtext.Cell(c.From),
 				ratio(c.Worse), ratio(c.Lo), ratio(c.Hi), c.P), "  ")
 			if several {
 				say("  on "+termtext.Cell(r.Machine), "  ")
@@ -119,7 +121,7 @@ func (v *trendView) notes(w *bytes.Buffer, bullet string, width int) {
 	}
 	if lines := v.split(); lines > 0 {
 		w.WriteByte('\n')
-		say(bullet+termtext.Plural(lines, "line")+" of operations that another machine, image, kernel or workload has too; they are not joined", "  ")
+		say(termtext.Plural(lines, "line")+" of operations that another machine, image, kernel or workload has too; they are not joined", "  ")
 	}
 }
 
@@ -141,17 +143,32 @@ func (v *trendView) split() int {
 }
 
 func (v *trendView) markdown(w *bytes.Buffer) {
-	w.WriteString("| op | machine | first | releases | last | change | since |\n|---|---|--:|---|--:|--:|---|\n")
+	t := table.NewWriter()
+	t.AppendHeader(table.Row{"op", "machine", "first", "releases", "last", "change", "since"})
+	t.SetColumnConfigs([]table.ColumnConfig{{Number: 3, Align: text.AlignRight}, {Number: 5, Align: text.AlignRight}, {Number: 6, Align: text.AlignRight}})
+	safe := func(s string) string { return termtext.Markdown(termtext.Cell(s)) }
 	for _, r := range v.rows {
 		first, last := r.Points[0].Median, r.Points[len(r.Points)-1].Median
 		since := ""
 		if n := len(r.Changes); n > 0 {
 			since = r.Changes[n-1].To
 		}
-		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s | %s |\n", compare.Markdown(r.label()), compare.Markdown(r.Machine), r.value(first), sparkline(r.medians(), 20), r.value(last),
-			ratio(last/first-1), compare.Markdown(since))
+		t.AppendRow(table.Row{safe(r.label()), safe(r.Machine), r.value(first), sparkline(r.medians(), 20), r.value(last), ratio(last/first - 1), safe(since)})
 	}
-	v.notes(w, "- ", -1)
+	w.WriteString(t.RenderMarkdown() + "\n")
+	var notes bytes.Buffer
+	v.notes(&notes, -1)
+	for line := range strings.Lines(notes.String()) {
+		line = strings.TrimSuffix(line, "\n")
+		body := strings.TrimLeft(line, " ")
+		switch {
+		case body == line && body != "":
+			body = "- " + termtext.Markdown(body)
+		case body != "":
+			body = "  " + termtext.Markdown(body)
+		}
+		w.WriteString(body + "\n")
+	}
 }
 
 func (v *trendView) csv() (string, error) {
