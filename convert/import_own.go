@@ -225,7 +225,8 @@ func (im *importer) applyOwn() {
 		if len(op.samples) == 0 && len(headline) > 0 {
 			op.samples = []record.Samples{base}
 		}
-		if len(op.samples) == 0 && own.status.Status != record.OK && len(own.iters) == 0 && (own.rounds > 0 || own.errors != nil) {
+		timeless := own.elapsed == 0 // a time alone is a figure too
+		if len(op.samples) == 0 && !(timeless && own.status.Status == record.OK) && len(own.iters) == 0 && (own.rounds > 0 || own.errors != nil) {
 			op.samples = lost(base, own)
 		}
 		if len(op.samples) == 0 && own.status.Status == record.OK {
@@ -280,8 +281,8 @@ func (units ownSamples) rounds(base record.Samples, elapsed float64) []record.Sa
 	return out
 }
 
-// lost are the rounds of an operation that failed, of which the document has
-// no figure: how long they took, and why they failed.
+// lost are the rounds of an operation of which the document has no figure: how
+// long they took, and why they failed.
 func lost(base record.Samples, own ownOp) []record.Samples {
 	out := make([]record.Samples, max(own.rounds, 1))
 	for i := range out {

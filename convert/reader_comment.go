@@ -343,7 +343,9 @@ func (p *reader) unseen() {
 // settle decides the state of one operation.
 func settle(st *state) {
 	res := st.res
-	measured := res.Rounds > 0 || slices.ContainsFunc(res.Samples, hasFigure)
+	measured := res.Rounds > 0 || slices.ContainsFunc(res.Samples, func(s record.Samples) bool {
+		return hasFigure(s) && (res.Known || s.ElapsedNS > 0) // what no section shows has its time alone
+	})
 	res.Rounds = max(res.Rounds, len(res.Samples))
 	switch {
 	case st.failed && st.status != record.Failed && st.status != record.Invalid:

@@ -47,6 +47,8 @@ func TestWhatConvertWritesImportReads(t *testing.T) {
 		"failed":             "pkg: example.org/q\nBenchmarkA-2 1 5 ns/op\n--- FAIL: BenchmarkB/x=1\n--- SKIP: BenchmarkC-2\npanic: boom\nFAIL\texample.org/q\t0.6s\n",
 		"a category's":       "BenchmarkHTTP/n=50/c=5/mode=x-2 1 5 ns/op 3 req/s\nBenchmarkDisk/op=other-2 1 5 ns/op\n",
 		"catalogue":          "BenchmarkThroughput-2 1 5000000 ns/op 20 B/s\nBenchmarkDisk/op=seq_read/size=256MiB-2 1 123456789 ns/op 17 B/s\n",
+		"samples alone":      "#capsem {\"type\":\"samples\",\"op\":\"X/a=b\",\"round\":1,\"elapsed_ns\":5000,\"count\":1,\"metrics\":{\"ns/op\":5000}}\n",
+		"samples, no time":   "#capsem {\"type\":\"samples\",\"op\":\"X/a=b\",\"round\":1,\"count\":1,\"metrics\":{\"ns/op\":5000}}\n",
 		"catalogue, foreign": "pkg: example.org/q\nBenchmarkThroughput-2 1 5 ns/op\n",
 	} {
 		t.Run(name, func(t *testing.T) {
