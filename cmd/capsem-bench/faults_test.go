@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,7 +27,8 @@ type trial struct {
 	cmd           *exec.Cmd
 	stdout        bytes.Buffer
 	stderr        lockedBuffer
-	terminal      *os.File // takes the place of stderr
+	terminal      *os.File  // takes the place of stderr
+	screen        io.Writer // is told what the terminal is, where it is set
 }
 
 // marker is in the environment of every process of a trial.

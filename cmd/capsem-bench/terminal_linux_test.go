@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -39,7 +40,11 @@ func (tr *trial) onTerminal(t *testing.T, columns uint16, args ...string) string
 	shown := make(chan string)
 	go func() {
 		var b bytes.Buffer
-		_, _ = b.ReadFrom(control) // until the last holder of the terminal ends, which is an error
+		from := io.Reader(control)
+		if tr.screen != nil {
+			from = io.TeeReader(control, tr.screen)
+		}
+		_, _ = b.ReadFrom(from) // until the last holder of the terminal ends, which is an error
 		shown <- b.String()
 	}()
 	tr.terminal = terminal
@@ -152,4 +157,55 @@ func TestTerminalWidth(t *testing.T) {
 			assert.Contains(t, strings.ReplaceAll(out, "  0s", "  1s"), drawn+tt.want+drawn)
 		})
 	}
+}
+
+// The line says which operation of how many, which round of how many, and the
+// time that is left where all that is ahead was measured before. The guest goes
+// on when it sees the line on the terminal.
+func TestProgress(t *testing.T) {
+	t.Parallel()
+	tr := newTrial(t, "TERM=xterm")
+	cache := filepath.Join(t.TempDir(), "capsem-bench")
+	require.NoError(t, os.MkdirAll(cache, 0o700))
+	known := `{"HTTP/n=50/c=5": 3600, "Snapshot/files=10/op=create": 7200, "Snapshot/files=10/op=list": 1800}`
+	require.NoError(t, os.WriteFile(filepath.Join(cache, "durations.json"), []byte(known), 0o600))
+	screen, err := os.Create(filepath.Join(t.TempDir(), "screen"))
+	require.NoError(t, err)
+	defer screen.Close()
+	guest := tr.program(t, "guest", `
+# shown PATTERN: waits until it is on the terminal.
+shown() {
+    for _ in $(seq 600); do
+        ! grep -qE "$1" '`+screen.Name()+`' || return 0
+        sleep 0.1
+    done
+    echo "not shown: $1" >&2
+    exit 3
+}
+say() { printf '%s\n' "$1"; }
+op() {
+    say "Benchmark$1 1 95331 ns/op"
+    say '#capsem {"type":"samples","op":"'"$1"'","round":'"$2"',"elapsed_ns":95331,"count":1}'
+}
+finished() { say '#capsem {"type":"status","op":"'"$1"'","status":"ok"}'; }
+say '#capsem {"type":"run","schema":"capsem-bench.text/1","version":"0.1.0","time":1800000000,"seed":1,"hostname":"h","arch":"x86_64","root":true,"rounds":3,"expected":["HTTP/n=50/c=5","Snapshot/files=10/op=create","Snapshot/files=10/op=list"]}'
+say '#capsem {"type":"start","op":"HTTP/n=50/c=5"}'
+shown 'HTTP/n=50/c=5, op 1/3, round 1/3, 3h(30m0|29m[0-9]+)s left'
+op HTTP/n=50/c=5 1
+shown 'HTTP/n=50/c=5, op 1/3, round 2/3, 3h(30m0|29m[0-9]+)s left'
+op HTTP/n=50/c=5 2
+op HTTP/n=50/c=5 3
+finished HTTP/n=50/c=5
+say '#capsem {"type":"start","op":"Snapshot/files=10/op=create"}'
+shown 'Snapshot/files=10/op=create, op 2/3, round 1/3, 2h'
+for round in 1 2 3; do op Snapshot/files=10/op=create $round; done
+finished Snapshot/files=10/op=create
+say '#capsem {"type":"start","op":"Snapshot/files=10/op=list"}'
+for round in 1 2 3; do op Snapshot/files=10/op=list $round; done
+finished Snapshot/files=10/op=list
+say '#capsem {"type":"end","time":1800000001,"elapsed_ns":1000000000,"status":"ok"}'`)
+	tr.env = append(tr.env, "CAPSEM_BENCH_TEST="+guest, "XDG_CACHE_HOME="+filepath.Dir(cache))
+	tr.screen = screen
+	out := tr.onTerminal(t, 100, "run", "http", "snapshot", "--count", "3")
+	assert.True(t, tr.document(t).Additions.Complete, out)
 }
