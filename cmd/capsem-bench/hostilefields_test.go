@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/capsem/capsem-bench/cmd/capsem-bench/internal/ab"
 	"github.com/capsem/capsem-bench/cmd/capsem-bench/internal/hostcheck"
 	"github.com/capsem/capsem-bench/compare/boottest"
 	"github.com/capsem/capsem-bench/host/session"
@@ -45,15 +47,18 @@ func hostileBoots(s string) *boottest.Maker {
 	m.Ops, m.Rounds = catalogue.Select(m.Ops, catalogue.Startup, catalogue.HTTP), 1
 	m.Edit = func(b *boottest.Boot) {
 		r := &b.Run
+		fillTexts(r, s)
 		r.Hostname, r.OS, r.Arch, r.Kernel, r.CPU, r.Virtualization = s, s, s, s, strings.NewReplacer("\n", " ", "\r", " ").Replace(s), s
 		r.Sandbox, r.Accel, r.Image, r.Source = s, s, s, ""
 		r.Filesystems, r.Labels = map[string]string{s: s}, map[string]string{"release": s, s: s}
 		for i := range b.Categories {
 			c := &b.Categories[i]
+			fillTexts(c, s)
 			c.Directory, c.ScanDirs, c.LargestFile, c.URL, c.Settings = s, []string{s}, s, s, map[string]string{s: s}
 		}
 		for i := range b.Ops {
 			st := &b.Ops[i].Status
+			fillTexts(st, s)
 			st.Reason, st.Dropped, st.Host, st.Doubts, st.Command = s, s, s, []string{s}, []string{s}
 		}
 		b.Fail("startup/node", s)
@@ -61,6 +66,63 @@ func hostileBoots(s string) *boottest.Maker {
 		b.End.Reason = s
 	}
 	return m
+}
+
+// meant are the fields by which a line is read at all: with anything else in
+// them it is no line, or one of another operation.
+var meant = []string{"Type", "Schema", "Category", "Op", "Status", "Source", "Expected", "Histogram", "WarmHistogram"}
+
+// fillTexts sets every text of a line that has none yet, also of fields that
+// come with a later version.
+func fillTexts(line any, s string) {
+	v := reflect.ValueOf(line).Elem()
+	for i := range v.NumField() {
+		if f := v.Field(i); f.IsZero() && !slices.Contains(meant, v.Type().Field(i).Name) {
+			switch f.Interface().(type) {
+			case string:
+				f.SetString(s)
+			case []string:
+				f.Set(reflect.ValueOf([]string{s}))
+			case map[string]string:
+				f.Set(reflect.ValueOf(map[string]string{s: s}))
+			case map[string]int64:
+				f.Set(reflect.ValueOf(map[string]int64{s: 1}))
+			case map[string]float64:
+				f.Set(reflect.ValueOf(map[string]float64{s: 1}))
+			}
+		}
+	}
+}
+
+// SECURITY.md's list of what can come out of a guest has every text that a line
+// can have.
+func TestSecurityListsEveryText(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join("..", "..", "SECURITY.md"))
+	require.NoError(t, err)
+	rows := make(map[string]string)
+	for line := range strings.Lines(string(text)) {
+		if where, fields, found := strings.Cut(strings.TrimPrefix(line, "| "), " | "); found {
+			rows[where] = strings.ReplaceAll(fields, "_", " ")
+		}
+	}
+	for where, line := range map[string]any{
+		"run line": record.Run{}, "category line": record.Category{}, "start, samples lines": record.Samples{},
+		"status line": record.Status{}, "end line": record.End{}, "shard that another machine measured": ab.ShardReport{},
+	} {
+		require.Contains(t, rows, where)
+		for _, f := range reflect.VisibleFields(reflect.TypeOf(line)) {
+			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			kind := f.Type.Kind()
+			if kind == reflect.Slice {
+				kind = f.Type.Elem().Kind()
+			}
+			ours := name == "type" || strings.HasSuffix(name, "_sha256") || name == "schema" && where != "run line"
+			if !ours && (kind == reflect.String || kind == reflect.Map) {
+				assert.Contains(t, rows[where], strings.TrimSuffix(strings.ReplaceAll(name, "_", " "), " ns"), where)
+			}
+		}
+	}
 }
 
 // hostileText is the text of such a boot, with lines in it that are none of a
