@@ -139,6 +139,9 @@ func (a *app) run(ctx context.Context, args []string) int {
 	case errors.As(err, &e):
 		if e.err != nil {
 			fmt.Fprintln(a.stderr, "capsem-bench:", termtext.Block(e.err.Error()))
+			if advice := fullDisk(e.err); advice != "" {
+				fmt.Fprintln(a.stderr, "  "+termtext.Block(advice))
+			}
 		}
 		return e.status
 	case ctx.Err() != nil:

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/capsem/capsem-bench/cmd/capsem-bench/internal/userfile"
@@ -149,7 +150,11 @@ func (s *server) start() (lines []served, err error) {
 		return nil, err
 	}
 	if o.db != "" {
-		if s.db, err = session.Create(o.db); err != nil {
+		s.db, err = session.Create(o.db)
+		switch {
+		case errors.Is(err, syscall.ENOSPC):
+			return nil, exit(exitUnfit, err)
+		case err != nil:
 			return nil, exit(exitUsage, err)
 		}
 		cfg.Session = s.db

@@ -9,8 +9,10 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 
-	_ "modernc.org/sqlite" // the driver "sqlite"
+	"modernc.org/sqlite" // also the driver "sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // maxBatch is how many rows one transaction takes; Capsem's number.
@@ -82,10 +84,22 @@ func create(path string, committed func(total int64)) (*Writer, error) {
 	w := &Writer{db: db, wake: make(chan struct{}, 1), done: make(chan struct{}), committed: committed, budget: maxBytes}
 	if err := w.prepare(context.Background()); err != nil {
 		db.Close()
-		return nil, fmt.Errorf("creating the session database %s: %w", path, err)
+		for _, end := range []string{"", "-wal", "-shm"} { // all ours, and without a table
+			_ = os.Remove(path + end)
+		}
+		return nil, fmt.Errorf("creating the session database %s: %w", path, onDisk(err))
 	}
 	go w.run()
 	return w, nil
+}
+
+// onDisk gives SQLite's error of a full disk the one that the system has for it.
+func onDisk(err error) error {
+	// Its index of the log, which it makes as long as it needs at once, fails otherwise.
+	if e := (*sqlite.Error)(nil); errors.As(err, &e) && (e.Code()&0xff == sqlite3.SQLITE_FULL || e.Code() == sqlite3.SQLITE_IOERR_SHMSIZE) {
+		return fmt.Errorf("%w: %w", err, syscall.ENOSPC)
+	}
+	return err
 }
 
 // uri names a file for SQLite; characters that a URI knows are escaped.
@@ -179,7 +193,7 @@ func (w *Writer) run() {
 			w.mu.Lock()
 			w.dropped += int64(len(batch))
 			if w.err == nil {
-				w.err = err
+				w.err = onDisk(err)
 			}
 			w.mu.Unlock()
 			continue

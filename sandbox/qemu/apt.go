@@ -173,9 +173,17 @@ func output(ctx context.Context, name string, args ...string) (string, error) {
 // removes a tree of 200 MB.
 const buildGrace = 20 * time.Second
 
+// noSpace is how the commands of a build name ENOSPC, in the language that they
+// have here.
+const noSpace = "No space left on device"
+
 // runQuiet runs a command; what it says on stderr, or on stdout if nobody
 // else takes that, is part of the error.
 func runQuiet(ctx context.Context, cmd *exec.Cmd) error {
+	if cmd.Env == nil {
+		cmd.Env = os.Environ()
+	}
+	cmd.Env = append(cmd.Env, "LC_ALL=C.UTF-8")
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	if cmd.Stdout == nil {
@@ -194,6 +202,9 @@ func runQuiet(ctx context.Context, cmd *exec.Cmd) error {
 		return ctx.Err()
 	}
 	if err != nil {
+		if strings.Contains(said.String(), noSpace) {
+			err = fmt.Errorf("%w: %w", err, syscall.ENOSPC)
+		}
 		lines := strings.Split(strings.TrimSpace(said.String()), "\n")
 		lines = lines[max(0, len(lines)-10):]
 		for i := range lines {

@@ -198,6 +198,9 @@ func SetupCommand(profile Profile, arch Arch) string {
 }
 
 func (o BuildOptions) build(ctx context.Context, dir string) error {
+	if err := o.checkRoom(dir); err != nil {
+		return err
+	}
 	if err := o.checkTools(); err != nil {
 		return err
 	}

@@ -93,7 +93,7 @@ func (o BuildOptions) debootstrap(ctx context.Context, mirrors Mirrors, scratch,
 	// The target goes to stdout, so that its growth can be watched.
 	args = append(append(args, Suite, "-"), mirrors.sources(Suite)...)
 	cmd := exec.Command("mmdebstrap", args...)
-	cmd.Env = append(os.Environ(), "SOURCE_DATE_EPOCH="+epoch, "TMPDIR="+scratch, "LC_ALL=C.UTF-8")
+	cmd.Env = append(os.Environ(), "SOURCE_DATE_EPOCH="+epoch, "TMPDIR="+scratch)
 	cmd.Stdout = &counted{w: f, tell: func(n uint64) { o.notify("image: archiving, %s", humanize.IBytes(n)) }}
 	stop := o.watchGrowth("image: installing Debian's packages", func() []string {
 		roots, _ := filepath.Glob(filepath.Join(scratch, "mmdebstrap.*")) // those it makes
