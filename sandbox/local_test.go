@@ -32,7 +32,7 @@ func TestLocal(t *testing.T) {
 		// Nothing of these may lead the guest past the sandbox.
 		Env: []string{
 			"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent", "https_proxy=http://127.0.0.1:1", "NO_PROXY=*",
-			"SSL_CERT_FILE=/nonexistent", "CAPSEM_GATEWAY=tcp:127.0.0.1:1", "CAPSEM_BENCH_HTTP_N=20",
+			"SSL_CERT_FILE=/nonexistent", "CAPSEM_GATEWAY=tcp:127.0.0.1:1", "CAPSEM_BENCH_HTTP_N=20", "CAPSEM_BENCH_DROPPED=files",
 		},
 		Session: db,
 	})

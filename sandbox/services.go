@@ -43,6 +43,7 @@ type ServicesConfig struct {
 	Interval      time.Duration // between automatic snapshots; 0 takes the first alone
 	Log           *slog.Logger  // nil drops what is of use in debugging
 	Wrap          Wrap          // nil wraps nothing
+	KeepCaches    bool          // ServeCaches refuses: the machine is others' too
 }
 
 // A Wrap puts something between the guest and a service, delay.Proxy or
@@ -193,7 +194,11 @@ func (s *Services) wrap(service string, ln net.Listener) net.Listener {
 // ServeCaches drops this machine's caches for a guest that asks, until Close,
 // which closes the listener. A guest that shares them has no use for it.
 func (s *Services) ServeCaches(ln net.Listener) {
-	s.serve("caches", func() error { return caches.New(caches.Config{}).Serve(s.ctx, ln) })
+	cfg := caches.Config{Log: s.cfg.Log}
+	if s.cfg.KeepCaches {
+		cfg.Drop = func() error { return fmt.Errorf("%s is %s", catalogue.EnvDropped, catalogue.DroppedFiles) }
+	}
+	s.serve("caches", func() error { return caches.New(cfg).Serve(s.ctx, ln) })
 }
 
 func (s *Services) serve(name string, f func() error) {

@@ -83,6 +83,7 @@ func newVM(ctx context.Context, cfg VMConfig) (v *VM, err error) {
 	}
 	v.services, err = NewServices(ServicesConfig{
 		Workspace: workspace, Store: store, Session: cfg.Session, URLs: urls(cfg.Env), Wrap: cfg.Wrap,
+		KeepCaches: Lookup(cfg.Env, catalogue.EnvDropped) == catalogue.DroppedFiles,
 	})
 	if err != nil {
 		return v, err

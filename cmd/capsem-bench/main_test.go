@@ -16,6 +16,7 @@ import (
 
 	"github.com/capsem/capsem-bench/cmd/capsem-bench/internal/hostcheck"
 	"github.com/capsem/capsem-bench/host/session"
+	"github.com/capsem/capsem-bench/internal/catalogue"
 	"github.com/capsem/capsem-bench/internal/testbuild"
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
@@ -24,7 +25,11 @@ import (
 // TestMain runs the tests, or is the command when it is called by its name.
 // More of them than there are processors run at once: many wait for a guest
 // that hangs, and use none meanwhile.
+// They spare the caches of what else runs here, unless they boot VMs.
 func TestMain(m *testing.M) {
+	if os.Getenv(catalogue.EnvDropped) == "" {
+		_ = os.Setenv(catalogue.EnvDropped, catalogue.DroppedFiles)
+	}
 	if flag.Lookup("test.parallel").Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
 		_ = flag.Set("test.parallel", "4")
 	}
@@ -102,6 +107,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("REAL_GUEST", guest) // for pages that set another
 			env.Setenv("FAKE_GUEST", fake)
 			env.Setenv("CAPSEM_GUEST", tools)
+			env.Setenv(catalogue.EnvDropped, os.Getenv(catalogue.EnvDropped))
 			env.Setenv("HOME", env.Getenv("WORK")+"/home")
 			env.Setenv("GOCACHE", cache)
 			env.Setenv("PATH", filepath.Dir(benchstat)+string(filepath.ListSeparator)+env.Getenv("PATH"))

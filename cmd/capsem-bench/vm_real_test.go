@@ -54,7 +54,7 @@ func (tr *trial) inVMs(t *testing.T, command, dir string, args ...string) (stdou
 	var out, errs bytes.Buffer
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &out, &errs
 	cmd.Env = append(tr.env, "XDG_CACHE_HOME="+cache, "PATH="+os.Getenv("PATH"),
-		"CAPSEM_BENCH_COMMAND="+testbuild.Command(t))
+		"CAPSEM_BENCH_COMMAND="+testbuild.Command(t), catalogue.EnvDropped+"="+catalogue.DroppedAll)
 	require.NoError(t, cmd.Run(), errs.String())
 	return out.String()
 }

@@ -36,12 +36,19 @@ const (
 	EnvAccel           = "CAPSEM_BENCH_ACCEL"
 	EnvImage           = "CAPSEM_BENCH_IMAGE"
 	EnvHostCaches      = "CAPSEM_BENCH_HOST_CACHES"
+	EnvDropped         = "CAPSEM_BENCH_DROPPED"
 	EnvLabels          = "CAPSEM_BENCH_LABELS"
 	EnvBuild           = "CAPSEM_BENCH_BUILD"
 	EnvResults         = "CAPSEM_BENCH_RESULTS"
 	EnvTest            = "CAPSEM_BENCH_TEST"
 	EnvCommand         = "CAPSEM_BENCH_COMMAND"
 	EnvGuest           = "CAPSEM_GUEST"
+)
+
+// The values of EnvDropped.
+const (
+	DroppedAll   = "all"
+	DroppedFiles = "files"
 )
 
 // A Scope says who reads a setting, and so who hands it on.
@@ -105,6 +112,7 @@ func Environment() []Setting {
 		{EnvAccel, ForPlace, "", "kvm or tcg, set by the sandbox"},
 		{EnvImage, ForPlace, "", "digest of the VM's image, set by the sandbox"},
 		{EnvHostCaches, ForPlace, "", "vsock:CID:PORT or unix:PATH of the service that drops the host's caches"},
+		{EnvDropped, ForPlace, DroppedAll, "the caches that root drops before a cold pass: all is the whole machine's, files those of the files measured, for a machine that others use too"},
 		{EnvLabels, ForPlace, "", "what is measured, as release=1.4.0,commit=abc; kept in the run line"},
 		{EnvBuild, ForPlace, "", "commit, dirty and date of the command, which sets it; kept in the run line"},
 		{EnvResults, ForHost, "", "directory for runs without --out, each in one of its own"},

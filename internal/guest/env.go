@@ -43,6 +43,9 @@ func Settings() (catalogue.Settings, error) {
 	if _, err := strconv.ParseUint(seedText(), 10, 64); err != nil {
 		return s, fmt.Errorf("%s=%q: want a whole number", catalogue.EnvSeed, seedText())
 	}
+	if text := os.Getenv(catalogue.EnvDropped); text != "" && text != catalogue.DroppedAll && text != catalogue.DroppedFiles {
+		return s, fmt.Errorf("%s=%q: want %s or %s", catalogue.EnvDropped, text, catalogue.DroppedAll, catalogue.DroppedFiles)
+	}
 	for _, env := range []string{catalogue.EnvTimeout, catalogue.EnvCLITimeout, catalogue.EnvSnapshotTimeout} {
 		if text := os.Getenv(env); text != "" {
 			if d, err := time.ParseDuration(text); err != nil || d <= 0 {

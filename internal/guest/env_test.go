@@ -14,7 +14,7 @@ import (
 )
 
 func TestSettings(t *testing.T) {
-	for _, name := range []string{catalogue.EnvSizeMB, catalogue.EnvRequests, catalogue.EnvConcurrency, catalogue.EnvSeed, catalogue.EnvTimeout, catalogue.EnvCLITimeout, catalogue.EnvSnapshotTimeout, catalogue.EnvCLIs} {
+	for _, name := range []string{catalogue.EnvSizeMB, catalogue.EnvRequests, catalogue.EnvConcurrency, catalogue.EnvSeed, catalogue.EnvTimeout, catalogue.EnvCLITimeout, catalogue.EnvSnapshotTimeout, catalogue.EnvCLIs, catalogue.EnvDropped} {
 		t.Setenv(name, "")
 	}
 	s, err := Settings()
@@ -26,6 +26,7 @@ func TestSettings(t *testing.T) {
 		{catalogue.EnvRequests, "-1", "want a whole number"},
 		{catalogue.EnvConcurrency, "100000", "from 1 to 10000"},
 		{catalogue.EnvSeed, "-1", "want a whole number"},
+		{catalogue.EnvDropped, "none", "want all or files"},
 		{catalogue.EnvTimeout, "90", "want a duration such as 90s"},
 		{catalogue.EnvCLITimeout, "0s", "want a duration"},
 		{catalogue.EnvCLIs, "node,sh -c 'exit'", `: "sh -c 'exit'": want no quotes`},

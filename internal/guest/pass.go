@@ -56,8 +56,10 @@ func (p *Pass) Cold(files ...string) { p.drop(coldcache.Drop, files) }
 // ColdPart is Cold for files that are only a part of what will be read.
 func (p *Pass) ColdPart(files ...string) { p.drop(coldcache.DropPart, files) }
 
-func (p *Pass) drop(drop func([]string, string) record.Status, files []string) {
-	p.status = worse(p.status, drop(files, os.Getenv(catalogue.EnvHostCaches)))
+func (p *Pass) drop(drop func([]string, coldcache.Reach) record.Status, files []string) {
+	p.status = worse(p.status, drop(files, coldcache.Reach{
+		FilesOnly: os.Getenv(catalogue.EnvDropped) == catalogue.DroppedFiles, Host: os.Getenv(catalogue.EnvHostCaches),
+	}))
 }
 
 // Time times f as one operation. Its time counts if f succeeds; else the

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/capsem/capsem-bench/internal/catalogue"
 	"github.com/capsem/capsem-bench/internal/record"
 	"github.com/capsem/capsem-bench/internal/testbuild"
 	"github.com/stretchr/testify/require"
@@ -37,13 +38,14 @@ type guestRun struct {
 }
 
 // startGuest starts the guest binary with nothing of the tester's environment
-// but what the test gives it.
+// but what the test gives it. It spares the caches of what else runs here,
+// unless the test wants that too.
 func startGuest(t *testing.T, env []string, args ...string) (cmd *exec.Cmd, wait func() *guestRun) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	t.Cleanup(cancel)
 	cmd = exec.CommandContext(ctx, guestBinary(t), args...)
-	cmd.Env, cmd.Dir = env, t.TempDir()
+	cmd.Env, cmd.Dir = append([]string{catalogue.EnvDropped + "=" + catalogue.DroppedFiles}, env...), t.TempDir()
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	cmd.WaitDelay = 5 * time.Second

@@ -31,10 +31,20 @@ const (
 	droppedFiles = "fadvise"
 )
 
-// DropPart is Drop for files that are only part of what will be read: without
-// root, who drops everything, the cache is unverified then.
-func DropPart(files []string, host string) record.Status {
-	st := Drop(files, host)
+// Reach is how far dropping goes beyond the files that are measured.
+type Reach struct {
+	// FilesOnly spares everything else on a machine that others use too, also
+	// where we are root.
+	FilesOnly bool
+	// Host is the address of the service that drops the host's caches, "" if
+	// there is none: see EnvHostCaches of package catalogue.
+	Host string
+}
+
+// DropPart is Drop for files that are only part of what will be read: unless
+// everything was dropped, the cache is unverified then.
+func DropPart(files []string, reach Reach) record.Status {
+	st := Drop(files, reach)
 	if st.Cache == record.CacheCold && st.Dropped != droppedAll {
 		st.Cache = record.CacheUnverified
 	}

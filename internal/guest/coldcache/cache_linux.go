@@ -12,25 +12,27 @@ import (
 
 // Drop writes back and drops the cached pages of the files and proves it.
 // Files that cannot be opened count neither way. Root drops the whole cache
-// with all metadata; anyone else the pages of these files alone.
+// with all metadata, unless the reach is the files only; anyone else the pages
+// of these files alone.
 //
 // The proof must not warm what it looks at. Files that are open since before
 // are looked at without reading their names and inodes again; what remains of
 // those in memory goes last, which takes a hundredth of the time. Of more files
-// than may be open everything is dropped once more. Then the host at that
-// address, if it is not "", is asked to drop what it has: see EnvHostCaches of
-// package catalogue.
-func Drop(files []string, host string) record.Status {
-	unix.Sync()
-	st := dropHere(files)
-	dropHost(&st, host)
+// than may be open everything is dropped once more. Then the host is asked to
+// drop what it has.
+func Drop(files []string, reach Reach) record.Status {
+	if !reach.FilesOnly {
+		unix.Sync() // advise writes the files back
+	}
+	st := dropHere(files, reach.FilesOnly)
+	dropHost(&st, reach.Host)
 	return st
 }
 
-func dropHere(files []string) record.Status {
+func dropHere(files []string, filesOnly bool) record.Status {
 	open := hold(files)
 	defer open.Close()
-	if drop(everything) != nil {
+	if filesOnly || drop(everything) != nil {
 		advise(open, files)
 		return prove(open, files, droppedFiles)
 	}
@@ -108,6 +110,7 @@ func (h held) Close() {
 func advise(h held, files []string) {
 	for _, name := range files {
 		_ = h.with(name, func(f *os.File, _ int64) error {
+			_ = f.Sync()
 			return unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
 		})
 	}

@@ -48,7 +48,7 @@ func TestDropIsProven(t *testing.T) {
 	if !disk {
 		want = record.CacheWarm
 	}
-	st := Drop([]string{path, path + "none"}, "")
+	st := Drop([]string{path, path + "none"}, Reach{})
 	assert.Equal(t, want, st.Cache)
 	assert.Positive(t, st.Pages)
 	assert.Contains(t, []string{droppedAll, droppedFiles}, st.Dropped)
@@ -86,7 +86,7 @@ func TestMappedPagesAreHonestlyWarm(t *testing.T) {
 	mem, err := unix.Mmap(int(f.Fd()), 0, 64*4096, unix.PROT_READ, unix.MAP_SHARED|unix.MAP_POPULATE)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, unix.Munmap(mem)) }()
-	assert.Equal(t, record.CacheWarm, Drop([]string{path}, "").Cache)
+	assert.Equal(t, record.CacheWarm, Drop([]string{path}, Reach{}).Cache)
 }
 
 // A few pages that stay are counted and do not make a file warm.
@@ -105,7 +105,7 @@ func TestFewPagesAreNotWarm(t *testing.T) {
 		advise(nil, []string{path})
 		mem, err := unix.Mmap(int(f.Fd()), 0, tt.pages*4096, unix.PROT_READ, unix.MAP_SHARED|unix.MAP_POPULATE)
 		require.NoError(t, err)
-		st := Drop([]string{path}, "")
+		st := Drop([]string{path}, Reach{})
 		require.NoError(t, unix.Munmap(mem))
 		assert.EqualValues(t, tt.pages, st.Resident)
 		assert.Equal(t, tt.want, st.Cache, "%d of 64 pages", tt.pages)
@@ -116,16 +116,40 @@ func TestNothingToProveIsUnverified(t *testing.T) {
 	empty := filepath.Join(t.TempDir(), "empty")
 	require.NoError(t, os.WriteFile(empty, nil, 0o600))
 	assert.Equal(t, record.CacheUnverified, prove(nil, []string{empty}, "").Cache)
-	assert.Equal(t, record.CacheUnverified, Drop(nil, "").Cache)
+	assert.Equal(t, record.CacheUnverified, Drop(nil, Reach{}).Cache)
 }
 
 func TestPartIsUnverifiedWithoutRoot(t *testing.T) {
 	path, disk := onDisk(t)
-	st := DropPart([]string{path}, "")
-	if disk && st.Dropped == droppedFiles {
-		assert.Equal(t, record.CacheUnverified, st.Cache)
-	} else if disk {
-		assert.Equal(t, record.CacheCold, st.Cache)
+	for _, filesOnly := range []bool{true, false} {
+		st := DropPart([]string{path}, Reach{FilesOnly: filesOnly})
+		if disk && st.Dropped == droppedFiles {
+			assert.Equal(t, record.CacheUnverified, st.Cache)
+		} else if disk {
+			assert.Equal(t, record.CacheCold, st.Cache)
+			assert.False(t, filesOnly)
+		}
+	}
+}
+
+// On a machine that others use too, root drops what is measured and no more:
+// another file stays in the page cache.
+func TestFilesOnlySparesOthers(t *testing.T) {
+	path, disk := onDisk(t)
+	other, _ := onDisk(t)
+	if !disk {
+		t.Skip("files in memory are always cached")
+	}
+	require.NoError(t, os.WriteFile(path, make([]byte, 64*4096), 0o600)) // pages that have to be written first
+	_, err := os.ReadFile(other)
+	require.NoError(t, err)
+	f, err := os.Open(other)
+	require.NoError(t, err)
+	defer f.Close()
+	st := Drop([]string{path}, Reach{FilesOnly: true})
+	assert.Equal(t, []string{record.CacheCold, droppedFiles}, []string{st.Cache, st.Dropped})
+	if n, known := CachedPages(f, 64*4096); known {
+		assert.Positive(t, n)
 	}
 }
 
@@ -161,6 +185,6 @@ func TestResidentOnOverlayfs(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, record.CacheWarm, prove(nil, []string{path}, "").Cache)
 	if !onTmpfs(t, lower) {
-		assert.Equal(t, record.CacheCold, Drop([]string{path}, "").Cache)
+		assert.Equal(t, record.CacheCold, Drop([]string{path}, Reach{}).Cache)
 	}
 }

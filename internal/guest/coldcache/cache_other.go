@@ -9,7 +9,7 @@ import (
 )
 
 // Drop can neither drop nor prove anything here.
-func Drop([]string, string) record.Status { return record.Status{Cache: record.CacheUnverified} }
+func Drop([]string, Reach) record.Status { return record.Status{Cache: record.CacheUnverified} }
 
 // CachedPages and CachedPagesOf cannot tell here.
 func CachedPages(*os.File, int64) (n int64, known bool) { return 0, false }
