@@ -59,6 +59,7 @@ func ReadAll(sources ...Source) (*Report, error) {
 		p.file, p.line = src.Name, 0
 		p.head = head{}
 		p.enter("")
+		p.begin()
 		if err := p.read(src); err != nil {
 			return nil, err
 		}
@@ -239,6 +240,7 @@ func (p *reader) other(line []byte) error {
 	}
 	key, value, ok := bytes.Cut(line, []byte(": "))
 	if ok && config(key) {
+		defer p.begin() // of what follows, and of its package
 		p.rep.Config[string(key)] = clean(value, 200)
 		if string(key) == "pkg" {
 			p.enter(clean(value, 200))

@@ -67,6 +67,7 @@ func cleanStages(stages []record.BootStage) []record.BootStage {
 // end takes an end line. Of several runs the first that did not come to its
 // end is the end of them all.
 func (p *reader) end(v *record.End) {
+	p.pkg.over = true
 	if p.rep.End != nil {
 		return // a second one of the same run
 	}
@@ -77,6 +78,9 @@ func (p *reader) end(v *record.End) {
 		p.early = v
 	}
 }
+
+// begin takes it that a run has begun, whose results may follow.
+func (p *reader) begin() { p.pkg.over = false }
 
 // maxReason bounds a reason; the guest sends at most 500 bytes.
 const maxReason = 600
@@ -106,6 +110,7 @@ func (p *reader) run(v *record.Run) {
 		p.warn("the run before this one has no end line: it is incomplete")
 	}
 	p.rep.End = nil // a run that has begun has yet to end
+	p.begin()
 }
 
 func (p *reader) category(v *record.Category) {

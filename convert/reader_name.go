@@ -12,6 +12,7 @@ import (
 // identity that benchfmt has in pkg and .fullname.
 type pkgStates struct {
 	path   string            // "" for capsem-bench's own
+	over   bool              // the end line was read, and no line that begins a run since
 	byLine map[string]*state // by name as printed, "Benchmark" included
 	byFull map[string]*state // by name without "Benchmark"
 	byName map[string]*state // by name without the number of processors: the last

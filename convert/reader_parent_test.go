@@ -81,3 +81,36 @@ func TestFailureOfALaterRound(t *testing.T) {
 	assert.Equal(t, record.Failed, res.Status)
 	assert.Equal(t, 1, res.Rounds)
 }
+
+// What prints a result behind the end of a run is not what was measured: a
+// wrapper does, or a program that the guest left behind.
+func TestResultsBehindTheEnd(t *testing.T) {
+	const run = `#capsem {"type":"run","schema":"capsem-bench.text/1","expected":["Throughput"]}
+BenchmarkThroughput-2 1 100 ns/op
+#capsem {"type":"status","op":"Throughput","status":"ok"}
+#capsem {"type":"end","elapsed_ns":5,"status":"ok"}
+`
+	const stray = "BenchmarkThroughput-8 1 1 ns/op\n"
+	for _, tt := range []struct {
+		name, text string
+		rounds     int
+		warnings   []string
+	}{
+		{"behind the end", run + stray, 1, []string{`f:5: result line of "BenchmarkThroughput-8" stands behind the end line of the run and is none of it`}},
+		{"before another run", run + stray + run, 2, []string{`f:5: result line of "BenchmarkThroughput-8" stands behind the end line of the run and is none of it`}},
+		{"two runs", run + run, 2, nil},
+		{"another package's results", run + "pkg: example.org/q\nBenchmarkA 1 5 ns/op\n", 1, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			rep := readText(t, tt.text)
+			var warnings []string
+			for _, w := range rep.Warnings {
+				warnings = append(warnings, w.String())
+			}
+			assert.Equal(t, tt.warnings, warnings)
+			require.NotEmpty(t, rep.Ops)
+			assert.Equal(t, tt.rounds, rep.Ops[0].Rounds)
+			assert.True(t, rep.Complete())
+		})
+	}
+}
