@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"modernc.org/sqlite"
@@ -35,6 +36,9 @@ var ErrReadOnly = errors.New("only reading is allowed")
 // Query runs one reading statement: SELECT, WITH, VALUES, EXPLAIN, or a pragma
 // without a value. The time limit is that of the context.
 func (d *DB) Query(ctx context.Context, query string, limits QueryLimits) (*Result, error) {
+	if strings.Contains(query, "\x00") { // SQLite reads up to it
+		return nil, errors.New("the statement has a NUL byte")
+	}
 	if limits.Rows <= 0 {
 		limits.Rows = 10_000
 	}

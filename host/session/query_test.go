@@ -53,6 +53,7 @@ func TestQueryRefuses(t *testing.T) {
 		{"SELECT 1; DELETE FROM mcp_calls", "one statement only", false},
 		{"SELECT 1; SELECT 2", "one statement only", false},
 		{"SELECT ';", "unrecognized token", false},
+		{"SELECT 1\x00 garbage", "NUL byte", false},
 		{"SELEC 1", "syntax error", false},
 		{"SELECT nonesuch FROM mcp_calls", "no such column", false},
 		{"DELETE FROM mcp_calls", "not DELETE", true},
