@@ -86,8 +86,8 @@ func (g *Guest) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if want := "<" + strings.Join(trial(), ">\n<") + ">\n"; got != want {
-		return errors.New("the command does not arrive in the guest as it was sent: " + oneShell)
+	if err := asSent(got); err != nil {
+		return err
 	}
 	rest, _ = framed(rest)
 	lines := strings.Split(strings.TrimSuffix(rest, "\n"), "\n")
@@ -109,6 +109,40 @@ func (g *Guest) prepare(ctx context.Context) error {
 	return nil
 }
 
+// changed reports a line that was printed by the guest and has something more
+// now: a wrapper indents it, or puts the time, a name or a colour to it.
+func changed(out string) error {
+	line := "<" + trial()[0] + ">"
+	for got := range strings.Lines(out) {
+		got = strings.TrimSuffix(got, "\n")
+		if strings.Contains(got, line) && got != line {
+			return fmt.Errorf("the template's program changes what the command prints: %q became %.60q; want a program that hands it on as it is", line, got)
+		}
+	}
+	return nil
+}
+
+// asSent compares what the guest made of the trial.
+func asSent(got string) error {
+	want := "<" + strings.Join(trial(), ">\n<") + ">\n"
+	if got == want {
+		return nil
+	}
+	if err := changed(got); err != nil {
+		return err
+	}
+	lines := strings.SplitAfter(got, "\n")
+	for i, sent := range strings.SplitAfter(want, "\n") {
+		if i == len(lines) {
+			break
+		}
+		if lines[i] != sent {
+			return fmt.Errorf("the command does not arrive in the guest as it was sent, %q became %.60q: %s", sent, lines[i], oneShell)
+		}
+	}
+	return errors.New("the command does not arrive in the guest as it was sent: " + oneShell)
+}
+
 // arrived finds the trial in what the guest printed; failed is how the command
 // ended.
 func arrived(out string, failed error) (trial, rest string, err error) {
@@ -119,6 +153,8 @@ func arrived(out string, failed error) (trial, rest string, err error) {
 		return trial, rest, nil
 	case strings.Contains(out, beginMark+"\r\n"):
 		return "", "", errors.New("the template gives the command a terminal, which changes what it prints; leave that out (docker: -t, ssh: -tt)")
+	case changed(out) != nil:
+		return "", "", changed(out)
 	case failed != nil:
 		return "", "", fmt.Errorf("reaching the guest: %w\nTry the template by hand with true for {}; %s", failed, oneShell)
 	}
