@@ -12,6 +12,7 @@ import (
 	"github.com/capsem/capsem-bench/cmd/capsem-bench/internal/userfile"
 	"github.com/capsem/capsem-bench/convert"
 	"github.com/capsem/capsem-bench/internal/atomicfile"
+	"github.com/capsem/capsem-bench/internal/digest"
 	"github.com/capsem/capsem-bench/internal/termtext"
 	"github.com/spf13/cobra"
 )
@@ -244,6 +245,38 @@ func (in inputs) infos() (out []os.FileInfo) {
 		}
 	}
 	return out
+}
+
+// twin is the name of an input with the same bytes, "" without one. Only what can
+// be read twice has any.
+func (in inputs) twin(f input) (string, error) {
+	size := f.size()
+	for _, other := range in {
+		if size <= 0 || other.size() != size {
+			continue
+		}
+		a, err := digest.File(f.name)
+		if err != nil {
+			return "", err
+		}
+		if b, err := digest.File(other.name); err != nil || a == b {
+			return other.name, err
+		}
+	}
+	return "", nil
+}
+
+// size is that of a regular file, 0 of all else.
+func (f input) size() int64 {
+	file, ok := f.Reader.(*os.File)
+	if !ok || f.name != file.Name() {
+		return 0
+	}
+	info, err := file.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return 0
+	}
+	return info.Size()
 }
 
 // name is what a message about all of them calls them.

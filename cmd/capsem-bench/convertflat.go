@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 
@@ -16,21 +15,28 @@ const jsonFormat = "json"
 
 func convertFormats() []string { return []string{jsonFormat, "csv", "markdown", "json-flat"} }
 
-// openRuns opens files, and of a directory the boots of the run in it.
+// openRuns opens files, and of a directory the boots of the run in it. What is
+// there already, byte for byte, is left out: compare counts it once, too.
 func (a *app) openRuns(names []string) (inputs, error) {
-	var files []string
-	for _, name := range names {
-		if info, err := os.Stat(name); err != nil || !info.IsDir() {
-			files = append(files, name) // open says what is wrong with it
-			continue
-		}
-		boots, err := bootFiles(name)
+	all, err := a.open(names)
+	if err != nil {
+		return nil, err
+	}
+	var in inputs
+	for _, f := range all {
+		twin, err := in.twin(f)
 		if err != nil {
+			all.Close()
 			return nil, err
 		}
-		files = append(files, boots...)
+		if twin == "" {
+			in = append(in, f)
+			continue
+		}
+		fmt.Fprintf(a.stderr, "note: %s is the same boot as %s, and counts once\n", termtext.Cell(f.name), termtext.Cell(twin))
+		_ = f.close()
 	}
-	return a.open(files)
+	return in, nil
 }
 
 // maxWarned bounds what is said of one text; the tables of JSON have all.
