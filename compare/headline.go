@@ -30,6 +30,11 @@ func (c *Comparison) Headline(d *Decision) string {
 	if rest := c.rest(d); rest != "" {
 		parts = append(parts, rest)
 	}
+	if d != nil && d.Status == CannotTell {
+		if leaning := c.leaning(); leaning != "" {
+			parts = append(parts, leaning)
+		}
+	}
 	if coarse := c.coarse(); coarse != "" {
 		parts = append(parts, coarse)
 	}
@@ -213,6 +218,18 @@ func (c *Comparison) fasterLine() string {
 	return out + "."
 }
 
+// leaning says what may be slower where nothing can be told: the intervals lie on
+// that side, but boots that cannot show a slowdown cannot show these either.
+func (c *Comparison) leaning() string {
+	slower := slices.DeleteFunc(slices.Clone(c.Judged()), func(f *Finding) bool {
+		return f.Verdict != Unsure || f.Mute != nil || f.Judged == ByClock || !(f.Lo > 0)
+	})
+	if len(slower) == 0 {
+		return ""
+	}
+	return "May be slower, measure again: " + sentences(slower)
+}
+
 // coarse says what changed by a tick of a clock that is too coarse to tell.
 func (c *Comparison) coarse() string {
 	var names []string
@@ -224,7 +241,7 @@ func (c *Comparison) coarse() string {
 	if len(names) == 0 {
 		return ""
 	}
-	return "Not told, as the clock is too coarse: " + firstOf(names) + "."
+	return "Not told, as the clock is too coarse: " + firstOf(names) + ". 'capsem-bench doctor' says how fine this machine's is."
 }
 
 // changed are the findings that a reader wants first.
