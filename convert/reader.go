@@ -258,7 +258,15 @@ func (p *reader) ended(name []byte, failed bool) error {
 		}
 		return nil
 	}
-	st, err := p.lookup(name)
+	var st *state
+	var err error
+	if op := string(bytes.TrimPrefix(name, benchmark)); p.announced(op) {
+		// Of a round after the first testing says it twice, the first time
+		// without the number of processors.
+		st, err = p.named(op)
+	} else {
+		st, err = p.lookup(name)
+	}
 	if err != nil {
 		return err
 	}

@@ -114,3 +114,31 @@ BenchmarkThroughput-2 1 100 ns/op
 		})
 	}
 }
+
+// testing names an operation that fails in a round after the first once without
+// its number of processors, in the middle of a line, and once with it.
+func TestLaterRoundFails(t *testing.T) {
+	const op = "Disk/op=seq_write/size=16MiB"
+	const head = `#capsem {"type":"run","schema":"capsem-bench.text/1","expected":["` + op + `"]}
+#capsem {"type":"start","op":"` + op + `"}
+`
+	const round = "Benchmark" + op + "-2 \t 1\t 100 ns/op\n"
+	const fails = "Benchmark" + op + "-2 \t--- FAIL: Benchmark" + op + "\n--- FAIL: Benchmark" + op + "-2\n"
+	const tail = `#capsem {"type":"status","op":"` + op + `","status":"failed","reason":"no space"}
+#capsem {"type":"end","elapsed_ns":5,"status":"failed"}
+`
+	for name, text := range map[string]string{
+		"the first":  head + "Benchmark" + op + "-2 \t--- FAIL: Benchmark" + op + "\n" + tail,
+		"the second": head + round + fails + tail,
+		"all later":  head + round + fails + fails + tail,
+		"no start":   strings.Replace(head, "start", "other", 1) + round + fails + tail,
+	} {
+		t.Run(name, func(t *testing.T) {
+			rep := readText(t, text)
+			require.Len(t, rep.Ops, 1)
+			assert.Equal(t, "disk/seq_write", rep.Ops[0].Op.ID)
+			assert.Equal(t, record.Failed, rep.Ops[0].Status)
+			assert.Equal(t, "no space", rep.Ops[0].Reason)
+		})
+	}
+}

@@ -189,7 +189,7 @@ func TestInterrupt(t *testing.T) {
 			doc := tr.document(t).Additions
 			assert.False(t, doc.Complete)
 			assert.Equal(t, "interrupted", doc.Ended)
-			assert.Equal(t, "failed", doc.Ops[tt.id].Status)
+			assert.Equal(t, "failed", doc.Ops[tt.id].Status, "%v\n%s", doc.Missing, tr.stderr.String())
 			assert.Equal(t, "interrupted by SIGINT", doc.Ops[tt.id].Reason)
 			assert.Contains(t, doc.Missing, tt.missing)
 			assert.Equal(t, "missing", doc.Ops[tt.missing].Status)
