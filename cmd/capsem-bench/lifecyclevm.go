@@ -125,6 +125,8 @@ func (v *machineVM) Memory() (m lifecycle.Memory, err error) {
 	return m, err
 }
 
+func (v *machineVM) CanFork() error { return nil }
+
 func (v *machineVM) Fork(ctx context.Context) (lifecycle.Image, error) {
 	dir, err := scratch.New(v.maker.dir, forkPrefix)
 	if err != nil {
@@ -210,6 +212,8 @@ func (v *guestVM) Memory() (lifecycle.Memory, error) {
 	return lifecycle.Memory{}, lifecycle.Unsupported("the processes of a VM of this sandbox are not known")
 }
 
-func (v *guestVM) Fork(context.Context) (lifecycle.Image, error) {
-	return nil, lifecycle.Unsupported("this sandbox has no template that copies a VM")
+func (v *guestVM) CanFork() error {
+	return lifecycle.Unsupported("this sandbox has no template that copies a VM")
 }
+
+func (v *guestVM) Fork(context.Context) (lifecycle.Image, error) { return nil, v.CanFork() }

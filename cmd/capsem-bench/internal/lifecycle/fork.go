@@ -67,6 +67,9 @@ type forkResult struct {
 }
 
 func (r *run) forked(ctx context.Context, v VM) (f forkResult, err error) {
+	if err := v.CanFork(); err != nil {
+		return f, err
+	}
 	if err := succeeded(v.Exec(ctx, writeLine, nil, io.Discard)); err != nil {
 		return f, fmt.Errorf("changing the workspace: %w", err)
 	}

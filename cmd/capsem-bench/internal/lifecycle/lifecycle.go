@@ -49,6 +49,8 @@ type VM interface {
 	Run(ctx context.Context, args []string, stdout, stderr io.Writer) (status int, err error)
 	// Memory is that of the host's processes that are the VM.
 	Memory() (Memory, error)
+	// CanFork says why Fork can do nothing, before anything is written for it.
+	CanFork() error
 	// Fork copies the VM's workspace as it is.
 	Fork(ctx context.Context) (Image, error)
 	// Close deletes the VM and waits until nothing of it is left.

@@ -52,6 +52,7 @@ func (v *fakeVM) Command() []string       { return []string{"true"} }
 func (v *fakeVM) Connected() bool         { return true }
 func (v *fakeVM) Memory() (Memory, error) { return Memory{Processes{20, 10}, Processes{4, 2}}, nil }
 
+func (v *fakeVM) CanFork() error                      { return nil }
 func (v *fakeVM) Fork(context.Context) (Image, error) { return fakeImage{}, nil }
 
 func (v *fakeVM) Close() error {
