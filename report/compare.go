@@ -125,9 +125,7 @@ func spaced(ticks []tick, width float64) []tick {
 	var out []tick
 	last := math.Inf(-1)
 	for _, t := range ticks {
-		var at float64
-		_, _ = fmt.Sscan(t.At, &at)
-		if at-last >= width {
+		if at := t.at(); at-last >= width {
 			out, last = append(out, t), at
 		}
 	}
@@ -136,11 +134,13 @@ func spaced(ticks []tick, width float64) []tick {
 
 // fitting drops ticks whose labels would touch or stick out of the picture.
 func fitting(ticks []tick) []tick {
-	return slices.DeleteFunc(spaced(ticks, labelWidth), func(t tick) bool {
-		var at float64
-		_, _ = fmt.Sscan(t.At, &at)
-		return at > chartWidth-labelWidth/2
-	})
+	return slices.DeleteFunc(spaced(ticks, labelWidth), func(t tick) bool { return t.at() > chartWidth-labelWidth/2 })
+}
+
+// at is where the tick stands, as a number.
+func (t tick) at() (at float64) {
+	_, _ = fmt.Sscan(t.At, &at)
+	return at
 }
 
 func newInterval(f *compare.Finding, x scale) interval {

@@ -87,14 +87,14 @@ func create(path string, committed func(total int64)) (*Writer, error) {
 		for _, end := range []string{"", "-wal", "-shm"} { // all ours, and without a table
 			_ = os.Remove(path + end)
 		}
-		return nil, fmt.Errorf("creating the session database %s: %w", path, onDisk(err))
+		return nil, fmt.Errorf("creating the session database %s: %w", path, withENOSPC(err))
 	}
 	go w.run()
 	return w, nil
 }
 
-// onDisk gives SQLite's error of a full disk the one that the system has for it.
-func onDisk(err error) error {
+// withENOSPC gives SQLite's error of a full disk the one that the system has for it.
+func withENOSPC(err error) error {
 	// Its index of the log, which it makes as long as it needs at once, fails otherwise.
 	if e := (*sqlite.Error)(nil); errors.As(err, &e) && (e.Code()&0xff == sqlite3.SQLITE_FULL || e.Code() == sqlite3.SQLITE_IOERR_SHMSIZE) {
 		return fmt.Errorf("%w: %w", err, syscall.ENOSPC)
@@ -193,7 +193,7 @@ func (w *Writer) run() {
 			w.mu.Lock()
 			w.dropped += int64(len(batch))
 			if w.err == nil {
-				w.err = onDisk(err)
+				w.err = withENOSPC(err)
 			}
 			w.mu.Unlock()
 			continue
