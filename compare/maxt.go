@@ -41,14 +41,19 @@ func MaxT(ops []Stratum) []float64 {
 		order[i] = i
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return -compareFloat(observed[a], observed[b]) })
+	ranked, least := make([][]float64, len(ops)), make([]float64, len(ops))
+	for r, i := range order {
+		ranked[r], least[r] = scores[i], observed[i]-sameT
+	}
 	hits, total := make([]int, len(ops)), 0
-	subsets(n, n-base, func(chosen []int) {
+	subsetSums(ranked, n-base, func(sums []float64) {
 		total++
 		most := math.Inf(-1)
-		for r := len(order) - 1; r >= 0; r-- {
-			i := order[r]
-			most = max(most, sumOf(scores[i], chosen))
-			if most >= observed[i]-sameT {
+		for r := len(sums) - 1; r >= 0; r-- {
+			if sums[r] > most {
+				most = sums[r]
+			}
+			if most >= least[r] {
 				hits[r]++
 			}
 		}
@@ -98,6 +103,38 @@ func subsets(n, k int, f func([]int)) {
 		for i := from; i <= n-(k-have); i++ {
 			chosen[have] = i
 			choose(i+1, have+1)
+		}
+	}
+	choose(0, 0)
+}
+
+// subsetSums calls f with the sum of the chosen scores of each op, for every
+// choice of k boots in the order of subsets. Choices that begin alike share the
+// sum of their beginning: that is most of the work of MaxT.
+func subsetSums(ops [][]float64, k int, f func(sums []float64)) {
+	n := len(ops[0])
+	boots := make([][]float64, n)
+	for boot := range boots {
+		for _, scores := range ops {
+			boots[boot] = append(boots[boot], scores[boot])
+		}
+	}
+	sums := make([][]float64, k+1)
+	for have := range sums {
+		sums[have] = make([]float64, len(ops))
+	}
+	var choose func(from, have int)
+	choose = func(from, have int) {
+		if have == k {
+			f(sums[k])
+			return
+		}
+		begun, next := sums[have], sums[have+1]
+		for boot := from; boot <= n-(k-have); boot++ {
+			for i, score := range boots[boot] {
+				next[i] = begun[i] + score
+			}
+			choose(boot+1, have+1)
 		}
 	}
 	choose(0, 0)

@@ -94,7 +94,7 @@ func SmallestMaxT(ops []Stratum, alpha float64, limit, within []float64) []float
 	var perms [][]int
 	subsets(n, n-base, func(chosen []int) { perms = append(perms, slices.Clone(chosen)) })
 	allowed := int(alpha * float64(len(perms))) // the true labels are one of these
-	others := mostOfOthers(ops, perms)
+	others := mostOfOthers(ops)
 	tried := some(perms)
 	for i, s := range ops {
 		out[i] = math.Inf(1)
@@ -160,16 +160,16 @@ func passesAt(values []float64, chosen []int, pass float64) float64 {
 
 // mostOfOthers returns for each op the largest t of all other ops under every
 // permutation.
-func mostOfOthers(ops []Stratum, perms [][]int) [][]float64 {
+func mostOfOthers(ops []Stratum) [][]float64 {
 	scores := make([][]float64, len(ops))
 	out := make([][]float64, len(ops))
 	for i, s := range ops {
 		scores[i] = standardised(slices.Concat(s.Base, s.Cand))
 	}
-	for _, chosen := range perms {
+	subsetSums(scores, len(ops[0].Cand), func(sums []float64) {
 		first, second, at := math.Inf(-1), math.Inf(-1), -1
-		for i := range ops {
-			switch t := sumOf(scores[i], chosen); {
+		for i, t := range sums {
+			switch {
 			case t > first:
 				first, second, at = t, first, i
 			case t > second:
@@ -183,7 +183,7 @@ func mostOfOthers(ops []Stratum, perms [][]int) [][]float64 {
 				out[i] = append(out[i], first)
 			}
 		}
-	}
+	})
 	return out
 }
 
