@@ -33,14 +33,14 @@ func (g *gate) blind() {
 		if math.IsInf(f.Smallest, 1) {
 			never = append(never, f.Key())
 		} else {
-			hardly = append(hardly, fmt.Sprintf("%s (from %s)", f.Key(), percent(f.Smallest)))
+			hardly = append(hardly, fmt.Sprintf("%s (from %s)", f.Key(), Percent(f.Smallest)))
 		}
 	}
 	if len(never) > 0 {
 		g.cannot("no slowdown up to tenfold would show in these boots: %s", firstOf(never))
 	}
 	if len(hardly) > 0 {
-		g.cannot("a slowdown of %s would likely not show in these boots: %s", percent(blindness), firstOf(hardly))
+		g.cannot("a slowdown of %s would likely not show in these boots: %s", Percent(blindness), firstOf(hardly))
 	}
 	if len(never)+len(hardly) > 0 {
 		g.plan("measure more boots a side or fewer categories, or on a quieter machine")
@@ -82,7 +82,7 @@ func (c *Comparison) couldShow() string {
 		if math.IsInf(v, 1) {
 			return "any"
 		}
-		return strings.TrimPrefix(percent(v), "+")
+		return strings.TrimPrefix(Percent(v), "+")
 	}
 	return fmt.Sprintf("A slowdown below these would likely have been missed: %s in the quietest metric, %s in the middle one, %s in the noisiest (%s)",
 		least(sizes[0]), least(middle(sizes)), least(worst.Smallest), worst.Key())

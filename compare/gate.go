@@ -330,13 +330,13 @@ func (g *gate) insensitive() {
 		}
 		ranked++
 		if f.Outcome == Insensitive {
-			names = append(names, fmt.Sprintf("%s (from %s)", f.Key(), percent(f.Smallest)))
+			names = append(names, fmt.Sprintf("%s (from %s)", f.Key(), Percent(f.Smallest)))
 		}
 	}
 	if len(names) == 0 {
 		return
 	}
-	text := fmt.Sprintf("a slowdown of %s would likely be missed in %d of %s: %s", percent(g.c.Policy.Sensitivity), len(names), termtext.Plural(ranked, "metric"), firstOf(names))
+	text := fmt.Sprintf("a slowdown of %s would likely be missed in %d of %s: %s", Percent(g.c.Policy.Sensitivity), len(names), termtext.Plural(ranked, "metric"), firstOf(names))
 	if float64(len(names)) > mostInsensitive*float64(ranked) {
 		g.cannot("%s", text)
 		g.quieter()
@@ -371,7 +371,7 @@ func (f *Finding) Sentence() string {
 	case !ok:
 		return f.Key() + ": " + string(f.Verdict)
 	}
-	return fmt.Sprintf("%s: %s %s, 95 %% interval %s to %s, budget %s", f.Key(), percent(change), f.Unit, percent(lo), percent(hi), percent(f.Budget))
+	return fmt.Sprintf("%s: %s %s, 95 %% interval %s to %s, budget %s", f.Key(), Percent(change), f.Unit, Percent(lo), Percent(hi), Percent(f.Budget))
 }
 
 // Moved says how far what moved, in words: "everything is slower: 9.9 % more
@@ -387,7 +387,7 @@ func (m Movement) Moved() string {
 // change is how far, with the interval in the same direction.
 func (m Movement) change() string {
 	bare := func(shift float64) string {
-		return strings.TrimLeft(strings.TrimSuffix(percent(math.Expm1(shift)), " %"), "+-")
+		return strings.TrimLeft(strings.TrimSuffix(Percent(math.Expm1(shift)), " %"), "+-")
 	}
 	lo, hi := m.Lo, m.Hi
 	if !m.Slower {
@@ -399,7 +399,7 @@ func (m Movement) change() string {
 // Sentence says how far what moved, with its interval.
 func (m Movement) Sentence() string {
 	return fmt.Sprintf("%s: %s, 95 %% interval %s to %s, the median of %s", m.Name(), slowdown(m.Shift),
-		percent(math.Expm1(m.Lo)), percent(math.Expm1(m.Hi)), termtext.Plural(m.Ops, "metric"))
+		Percent(math.Expm1(m.Lo)), Percent(math.Expm1(m.Hi)), termtext.Plural(m.Ops, "metric"))
 }
 
 func (m *CommonShift) String() string {

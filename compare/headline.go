@@ -127,7 +127,7 @@ func (f *Finding) Moved() string {
 	if !ok {
 		return values
 	}
-	bare := func(x float64) string { return strings.TrimPrefix(strings.TrimSuffix(percent(x), " %"), "+") }
+	bare := func(x float64) string { return strings.TrimPrefix(strings.TrimSuffix(Percent(x), " %"), "+") }
 	if math.IsInf(lo, 0) || math.IsInf(hi, 0) || math.IsNaN(lo) || f.Judged == ByCount {
 		return fmt.Sprintf("%s (%s)", values, f.inWords(change))
 	}
@@ -140,7 +140,7 @@ func (f *Finding) Moved() string {
 // inWords says a change with its direction: "15 % more time", "78 % fewer
 // requests/s".
 func (f *Finding) inWords(change float64) string {
-	size := strings.TrimPrefix(percent(math.Abs(change)), "+")
+	size := strings.TrimPrefix(Percent(math.Abs(change)), "+")
 	if strings.HasPrefix(size, "×") {
 		size += " as much, "
 	}
@@ -186,7 +186,7 @@ func (c *Comparison) rest(d *Decision) string {
 	if d.Status == Block {
 		who = fmt.Sprintf("Of the %d others none", n+unbounded)
 	}
-	out := fmt.Sprintf("%s is slower by more than %s.", who, strings.TrimPrefix(percent(math.Expm1(max(worst, 0))), "+"))
+	out := fmt.Sprintf("%s is slower by more than %s.", who, strings.TrimPrefix(Percent(math.Expm1(max(worst, 0))), "+"))
 	if unbounded > 0 {
 		out = strings.TrimSuffix(out, ".") + fmt.Sprintf(", but for %d that the boots cannot bound.", unbounded)
 	}

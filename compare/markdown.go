@@ -77,7 +77,7 @@ func markdownFindings(bw *bufio.Writer, name string, findings []*Finding, whole 
 		return out
 	}
 	scale := barScale(findings)
-	t.AppendHeader(row(append(slices.Clone(header), fmt.Sprintf("faster ← %s → slower", percent(math.Expm1(scale))[1:]))))
+	t.AppendHeader(row(append(slices.Clone(header), fmt.Sprintf("faster ← %s → slower", Percent(math.Expm1(scale))[1:]))))
 	t.SetColumnConfigs([]table.ColumnConfig{{Number: 2, Align: text.AlignRight}, {Number: 3, Align: text.AlignRight}, {Number: 6, Align: text.AlignRight}})
 	for _, f := range findings {
 		out := cells(f, whole)

@@ -224,8 +224,8 @@ func changeCell(f *Finding) string {
 	if !ok {
 		return "-"
 	}
-	out := strings.ReplaceAll(percent(change), " ", "")
-	bare := func(x float64) string { return strings.TrimSuffix(strings.ReplaceAll(percent(x), " ", ""), "%") }
+	out := strings.ReplaceAll(Percent(change), " ", "")
+	bare := func(x float64) string { return strings.TrimSuffix(strings.ReplaceAll(Percent(x), " ", ""), "%") }
 	if !f.Primary || math.IsNaN(lo) || math.IsInf(lo, 0) || math.IsInf(hi, 0) || f.Judged == ByCount {
 		return out
 	}
@@ -248,7 +248,7 @@ func findsCell(f *Finding) string {
 	if !f.Primary || math.IsInf(f.Smallest, 0) || f.op == nil {
 		return "-"
 	}
-	return strings.TrimPrefix(strings.ReplaceAll(percent(f.Smallest), " ", ""), "+")
+	return strings.TrimPrefix(strings.ReplaceAll(Percent(f.Smallest), " ", ""), "+")
 }
 
 // fit shortens the names, then drops the last column, until the rows fit. It

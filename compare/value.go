@@ -52,8 +52,9 @@ func scale(v float64, class benchunit.Class) string {
 	return s.Format(v)
 }
 
-// percent formats a ratio with its sign: "+12.3 %".
-func percent(ratio float64) string {
+// Percent formats a change with its sign: "+12.3 %", and one of tenfold and more
+// as what it is times: "×12.5".
+func Percent(ratio float64) string {
 	switch p := 100 * ratio; {
 	case math.IsNaN(p):
 		return "?"

@@ -86,7 +86,7 @@ func (c *Comparison) missed() string {
 	}
 	slices.SortStableFunc(ops, func(a, b *Finding) int { return compareFloat(a.Smallest, b.Smallest) })
 	last := ops[len(ops)-1]
-	size := func(v float64) string { return strings.TrimPrefix(percent(v), "+") }
+	size := func(v float64) string { return strings.TrimPrefix(Percent(v), "+") }
 	return fmt.Sprintf("a slowdown below these would likely have been missed: %s in the quietest metric, %s in the middle one, %s in the noisiest (%s)",
 		size(ops[0].Smallest), size(ops[len(ops)/2].Smallest), size(last.Smallest), last.Key())
 }
@@ -104,7 +104,7 @@ func (c *Comparison) method() []string {
 
 // slowdown says a shift in words.
 func slowdown(shift float64) string {
-	text := percent(math.Expm1(shift))
+	text := Percent(math.Expm1(shift))
 	switch {
 	case strings.HasPrefix(text, "×"):
 		return text + " the time"

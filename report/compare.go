@@ -160,7 +160,7 @@ func newInterval(f *compare.Finding, x scale) interval {
 	out.Drawn, out.Below, out.Above = true, lo < x.lo, hi > x.hi
 	out.At, out.Lo, out.Hi = at(f.Shift), at(lo), at(hi)
 	out.BudgetLo, out.BudgetHi = at(-math.Log1p(f.Budget)), at(math.Log1p(f.Budget))
-	out.Text = fmt.Sprintf("%s: %s (%s to %s; more is slower), %s", out.Op, percent(math.Expm1(f.Shift)), percent(math.Expm1(lo)), percent(math.Expm1(hi)), f.Verdict)
+	out.Text = fmt.Sprintf("%s: %s (%s to %s; more is slower), %s", out.Op, compare.Percent(math.Expm1(f.Shift)), compare.Percent(math.Expm1(lo)), compare.Percent(math.Expm1(hi)), f.Verdict)
 	return out
 }
 

@@ -117,7 +117,7 @@ func Write(w io.Writer, in Input) error {
 				word = "faster"
 			}
 			p.Suite = append(p.Suite, suiteRow{termtext.Cell(s.Where), fmt.Sprintf("everything %s since %s (%s before): %s",
-				word, termtext.Cell(s.Titles[c.At]), termtext.Cell(s.Titles[c.At-1]), percent(expm1(c.Shift)))})
+				word, termtext.Cell(s.Titles[c.At]), termtext.Cell(s.Titles[c.At-1]), compare.Percent(expm1(c.Shift)))})
 		}
 	}
 	p.inside(in.Inside)

@@ -260,7 +260,7 @@ func changeText(l history.Line, c history.Change) string {
 		word = "faster"
 	}
 	return fmt.Sprintf("%s since %s (%s before): %s, %s to %s", word, termtext.Cell(l.Points[c.At].Title), termtext.Cell(l.Points[c.At-1].Title),
-		percent(math.Expm1(c.Shift)), percent(math.Expm1(c.Lo)), percent(math.Expm1(c.Hi)))
+		compare.Percent(math.Expm1(c.Shift)), compare.Percent(math.Expm1(c.Lo)), compare.Percent(math.Expm1(c.Hi)))
 }
 
 // headline is the line that stands for a trend: that of all machines, else the
@@ -281,5 +281,3 @@ func summary(t history.Trend) string {
 	}
 	return fmt.Sprintf("%s in %s, %s in %s", compare.Value(first.Median, t.Unit), termtext.Cell(first.Title), compare.Value(last.Median, t.Unit), termtext.Cell(last.Title))
 }
-
-func percent(x float64) string { return fmt.Sprintf("%+.1f %%", 100*x) }

@@ -55,7 +55,7 @@ func (v *trendView) text(w *bytes.Buffer, width int) {
 		if n := len(r.Changes); n > 0 {
 			since = r.Changes[n-1].To
 		}
-		row([]string{termtext.Cell(r.label()), r.value(first), sparkline(r.medians(), spark), r.value(last), ratio(last/first - 1), termtext.Cell(since)})
+		row([]string{termtext.Cell(r.label()), r.value(first), sparkline(r.medians(), spark), r.value(last), compare.Percent(last/first - 1), termtext.Cell(since)})
 	}
 	v.notes(w, width)
 }
@@ -105,7 +105,7 @@ func (v *trendView) notes(w *bytes.Buffer, width int) {
 			}
 			w.WriteByte('\n')
 			say(fmt.Sprintf("%s %s since %s (%s before): %s, %s to %s, p %.3f", termtext.Cell(r.label()), word, termtext.Cell(c.To), termtext.Cell(c.From),
-				ratio(c.Worse), ratio(c.Lo), ratio(c.Hi), c.P), "  ")
+				compare.Percent(c.Worse), compare.Percent(c.Lo), compare.Percent(c.Hi), c.P), "  ")
 			if several {
 				say("  on "+termtext.Cell(r.Machine), "  ")
 			}
@@ -153,7 +153,7 @@ func (v *trendView) markdown(w *bytes.Buffer) {
 		if n := len(r.Changes); n > 0 {
 			since = r.Changes[n-1].To
 		}
-		t.AppendRow(table.Row{safe(r.label()), safe(r.Machine), r.value(first), sparkline(r.medians(), 20), r.value(last), ratio(last/first - 1), safe(since)})
+		t.AppendRow(table.Row{safe(r.label()), safe(r.Machine), r.value(first), sparkline(r.medians(), 20), r.value(last), compare.Percent(last/first - 1), safe(since)})
 	}
 	w.WriteString(t.RenderMarkdown() + "\n")
 	var notes bytes.Buffer
@@ -211,7 +211,7 @@ func (r trendRow) label() string {
 
 func (r trendRow) value(v float64) string {
 	if r.Op == suiteOp {
-		return ratio(v - 1)
+		return compare.Percent(v - 1)
 	}
 	return compare.Value(v, r.Unit)
 }
@@ -222,17 +222,6 @@ func (r trendRow) medians() []float64 {
 		out[i] = p.Median
 	}
 	return out
-}
-
-// ratio formats a change: "+12.3 %", "x3.1".
-func ratio(x float64) string {
-	switch {
-	case math.IsNaN(x) || math.IsInf(x, 0):
-		return "-"
-	case x >= 9.995:
-		return fmt.Sprintf("x%.1f", 1+x)
-	}
-	return fmt.Sprintf("%+.1f %%", 100*x)
 }
 
 // sparkline draws values as blocks of eight heights, the least at the bottom:
