@@ -24,6 +24,8 @@ type Distribution struct {
 // A Waterfall is where the time of calls of one kind went.
 type Waterfall struct {
 	Title string
+	// Of is what there is one row of: call, request, boot.
+	Of string
 	// Parts are the names of what a call consists of, in the order of time.
 	Parts []string
 	Calls []Call
@@ -238,7 +240,7 @@ func newWaterfall(w Waterfall) (waterfall, bool) {
 	}
 	out.Ticks = fitting(out.Ticks)
 	out.AxisY, out.Height = px(y+14), px(y+20)
-	out.Summary = termtext.Plural(len(calls), "call")
+	out.Summary = termtext.Plural(len(calls), w.Of)
 	if len(shown) < len(calls) {
 		out.Summary += fmt.Sprintf(", %d of them drawn", len(shown))
 	}

@@ -42,9 +42,9 @@ func insideInput() Inside {
 			{"http/get", times(50, 4e6), nil},
 		},
 		Waterfalls: []Waterfall{
-			{"snapshot/10/create", []string{"process start", "handshake", "gateway", "transport"}, calls(100, 0, 40e6, 2e6, 9e6, 3e6)},
-			{"requests at the proxy", []string{"proxy and origin"}, calls(30, 1e6, 2e6)},
-			{"Boot of the VM", []string{"kernel", "ssh"}, calls(1, 0, 1e9, 2e8)},
+			{"snapshot/10/create", "call", []string{"process start", "handshake", "gateway", "transport"}, calls(100, 0, 40e6, 2e6, 9e6, 3e6)},
+			{"requests at the proxy", "request", []string{"proxy and origin"}, calls(30, 1e6, 2e6)},
+			{"Boot of the VM", "boot", []string{"kernel", "ssh"}, calls(1, 0, 1e9, 2e8)},
 		},
 	}
 }
@@ -53,7 +53,7 @@ func TestInsideIsDrawn(t *testing.T) {
 	page := render(t, Input{Inside: insideInput()})
 	assert.Contains(t, page, "<h2 id=\"inside\">Inside 1.4.0</h2>")
 	assert.Contains(t, page, "snapshot/10/create</b> 100 calls, 60 of them drawn")
-	assert.Contains(t, page, "Boot of the VM</b> 1 call<")
+	assert.Contains(t, page, "Boot of the VM</b> 1 boot<")
 	assert.Regexp(t, `disk/rand_read_4k</b> cold 10000: p50 [0-9.]+µs`, page)
 	assert.Regexp(t, `cached 10000: p50 [0-9.]+µs`, page)
 	assert.NotContains(t, page, "NaN")

@@ -106,7 +106,7 @@ func merge(to *hdrhistogram.Histogram, text string, values []int64) *hdrhistogra
 
 // bootStages is one waterfall of all boots whose host saw their stages.
 func bootStages(reps []*convert.Report) []report.Waterfall {
-	w := report.Waterfall{Title: "Boot of the VM"}
+	w := report.Waterfall{Title: "Boot of the VM", Of: "boot"}
 	for _, rep := range reps {
 		if rep.Clock == nil || len(rep.Clock.Stages) == 0 {
 			continue
@@ -148,7 +148,7 @@ func sessionWaterfalls(ctx context.Context, dir string, reps []*convert.Report) 
 	}
 	var out []report.Waterfall
 	for _, op := range split.Ops {
-		w := report.Waterfall{Title: operationName(op.Op), Parts: []string{"process start", "handshake", "gateway", "transport"}}
+		w := report.Waterfall{Title: operationName(op.Op), Of: "call", Parts: []string{"process start", "handshake", "gateway", "transport"}}
 		for _, c := range split.Calls {
 			if c.Op == op.Op {
 				w.Calls = append(w.Calls, report.Call{Parts: []time.Duration{c.Start, c.Handshake, c.Gateway, c.Transport}})
@@ -188,7 +188,7 @@ func requestWaterfalls(ctx context.Context, db *session.DB, reps []*convert.Repo
 			if err != nil {
 				return out, err
 			}
-			w := report.Waterfall{Title: fmt.Sprintf("%s: %s at the proxy, from the first", res.Op.ID, termtext.Plural(all, "request")), Parts: []string{"proxy and origin"}}
+			w := report.Waterfall{Title: fmt.Sprintf("%s: %s at the proxy, from the first", res.Op.ID, termtext.Plural(all, "request")), Of: "request", Parts: []string{"proxy and origin"}}
 			for _, r := range list {
 				w.Calls = append(w.Calls, report.Call{Begin: r.At.Sub(list[0].At), Parts: []time.Duration{r.Took}})
 			}
@@ -206,7 +206,7 @@ func requestWaterfalls(ctx context.Context, db *session.DB, reps []*convert.Repo
 // other: the fastest with the fastest, since neither says which request it was.
 // The sum of each part is right all the same.
 func byRank(guest []int64, proxy []session.Request) (report.Waterfall, bool) {
-	w := report.Waterfall{Parts: []string{"guest, handshake and transport", "proxy and origin"}}
+	w := report.Waterfall{Of: "request", Parts: []string{"guest, handshake and transport", "proxy and origin"}}
 	if len(guest) == 0 || len(guest) != len(proxy) {
 		return w, false
 	}
