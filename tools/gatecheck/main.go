@@ -122,6 +122,7 @@ func rules() []rule {
 	return []rule{
 		{"ratio 1.20 and band, 5 a side", func() gatesim.Gate { return gatesim.Ratio(5) }, 10, false},
 		{"benchstat worse, 5 a side", func() gatesim.Gate { return gatesim.Benchstat(5) }, 10, false},
+		{"ranks and Holm, 6/10/16", func() gatesim.Gate { return gatesim.Ranks(compare.NewRanker()) }, 32, false},
 		{"this gate, " + looks(), product, longest(), true},
 	}
 }

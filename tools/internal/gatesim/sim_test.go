@@ -66,3 +66,14 @@ func TestRateInterval(t *testing.T) {
 	assert.Zero(t, r.Lo)
 	assert.InDelta(t, 0.0122, r.Hi, 1e-4)
 }
+
+// TestRanks names a doubled op, and nothing where nothing changed.
+func TestRanks(t *testing.T) {
+	s := Scenarios()[0]
+	gate := Ranks(compare.NewRanker())
+	assert.Greater(t, Judge(50, 3, drawn(s), gate, Slower(Quiet, 1)).Named.Share(), 0.9)
+	same := Judge(50, 3, drawn(s), gate, Nothing)
+	assert.LessOrEqual(t, same.Blocked.Hits, 1)
+	assert.LessOrEqual(t, same.Boots, 32.0)
+	assert.GreaterOrEqual(t, same.Boots, 12.0)
+}
