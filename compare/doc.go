@@ -2,13 +2,14 @@
 // may ship: boots in, verdicts out.
 //
 // One observation is one boot, a fresh sandbox. Rounds of one boot share its
-// conditions (memory, disk, caches), so they are summarised to their median
-// first, after one warm-up round where there are three or more. A test of
-// pooled rounds would report differences between boots as differences between
-// builds. An op is compared by its primary metric of the catalogue, in log and
-// turned so that larger is worse. The effect is the stratified Hodges-Lehmann
-// shift with the interval that inverts the exact stratified rank test (van
-// Elteren 1960), corrected over all ops by Holm's procedure.
+// conditions (memory, disk, caches), so they are summarised first, to the mean
+// of their middle half, after one warm-up round where there are three or more.
+// A test of pooled rounds would report differences between boots as differences
+// between builds. An op is compared by its primary metric of the catalogue, in
+// log and turned so that larger is worse. The effect is the stratified
+// Hodges-Lehmann shift with the interval that inverts the exact stratified rank
+// test (van Elteren 1960). A regression is found by the t of clipped values
+// against the largest of all ops under permutations (Westfall and Young 1993).
 //
 // The one decision behind it: what cannot be decided is never a pass. Boots
 // whose order is not proven to have alternated, too few boots for the number
