@@ -140,7 +140,11 @@ type UnderpoweredError struct {
 }
 
 func (e *UnderpoweredError) Error() string {
-	return fmt.Sprintf("underpowered: %s a side cannot show one of %d ops slower, however slow it is; it takes %d a side", termtext.Plural(e.Boots, "boot"), e.Ops, e.Need)
+	slower := "an op"
+	if e.Ops > 1 {
+		slower = fmt.Sprintf("one of %d ops", e.Ops)
+	}
+	return fmt.Sprintf("underpowered: %s a side cannot show %s slower, however slow it is; it takes %d a side", termtext.Plural(e.Boots, "boot"), slower, e.Need)
 }
 
 // CanReject reports nil when the planned boots can reject the hypothesis for

@@ -219,6 +219,9 @@ func (a *app) ab(ctx context.Context, opt *abOptions, kinds []sandboxKind, categ
 	if err := opt.check(kinds); err != nil {
 		return err
 	}
+	if err := opt.checkLooks(1, categories, a.saying(opt)); err != nil {
+		return err
+	}
 	for _, side := range []sideOptions{opt.base, opt.cand} {
 		if err := side.checkBuild(ctx); err != nil {
 			return err
@@ -239,9 +242,7 @@ func (a *app) ab(ctx context.Context, opt *abOptions, kinds []sandboxKind, categ
 	p.step("", 0)
 	t.foreign = kind.foreign
 	t.sayCompared()
-	if t.alike() {
-		t.say("note: base and cand are the same bytes in the same sandbox: an A/A trial, in which a difference is a false alarm.")
-	}
+	t.sayAlike()
 	if err := t.planRounds(ctx, func(what string) { p.step(what, 0) }); err != nil {
 		return err
 	}

@@ -107,6 +107,9 @@ func (a *app) abPlan(ctx context.Context, opt *abOptions, kinds []sandboxKind, c
 	if err := opt.checkArches(); err != nil {
 		return nil, err
 	}
+	if err := opt.checkLooks(opt.engine.machines, categories, a.saying(opt)); err != nil {
+		return nil, err
+	}
 	if opt.count == 0 {
 		opt.count = compare.DefaultRounds
 	}
@@ -131,6 +134,7 @@ func (a *app) abPlan(ctx context.Context, opt *abOptions, kinds []sandboxKind, c
 		return nil, t.failed(ctx, err)
 	}
 	t.sayCompared()
+	t.sayAlike()
 	return t, nil
 }
 

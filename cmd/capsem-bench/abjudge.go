@@ -8,6 +8,7 @@ import (
 
 	"github.com/capsem/capsem-bench/cmd/capsem-bench/internal/ab"
 	"github.com/capsem/capsem-bench/compare"
+	"github.com/capsem/capsem-bench/internal/catalogue"
 	"github.com/capsem/capsem-bench/internal/termtext"
 )
 
@@ -38,16 +39,46 @@ func (t *abTrial) first(base, cand []string) error {
 	if t.opt.judging.noMore || len(judged) == 0 {
 		return nil
 	}
-	plan, err := compare.PlanOf(t.opt.looks)
+	machines := 1
+	if t.Plan.Fleet != nil {
+		machines = t.Plan.Fleet.Machines
+	}
+	return canReject(t.opt.looks, machines, len(judged))
+}
+
+// canReject ends a trial whose looks cannot block on any of so many metrics.
+func canReject(looks []int, machines, metrics int) error {
+	plan, err := compare.PlanOf(looks)
 	if err != nil {
 		return err
 	}
-	if t.Plan.Fleet != nil {
-		plan.Machines = t.Plan.Fleet.Machines
-	}
+	plan.Machines = machines
 	var under *compare.UnderpoweredError
-	if err := plan.CanReject(compare.NewRanker(), len(judged)); errors.As(err, &under) {
+	if err := plan.CanReject(compare.NewRanker(), metrics); errors.As(err, &under) {
 		return exit(exitUnfit, fmt.Errorf("%w: use --looks with a last look of %d, or measure fewer categories", err, under.Need))
+	}
+	return nil
+}
+
+// checkLooks says before anything is built that the looks cannot block. That is
+// certain where they cannot of one metric. How many there are is known from the
+// first pair only, as an operation may be skipped, so that of all operations is a
+// note.
+func (o *abOptions) checkLooks(machines int, categories []catalogue.Category, say func(string, ...any)) error {
+	if o.judging.noMore || o.maxTime > 0 {
+		return nil
+	}
+	if err := canReject(o.looks, machines, 1); err != nil {
+		return err
+	}
+	ops := 0
+	for _, op := range catalogue.Select(catalogue.Ops(catalogue.Settings{}), categories...) {
+		if len(o.judging.ops) == 0 || slices.ContainsFunc(o.judging.ops, func(p string) bool { return compare.MatchOp(p, op.ID, op.Category) }) {
+			ops++
+		}
+	}
+	if err := canReject(o.looks, machines, ops); err != nil {
+		say("note: %s", err)
 	}
 	return nil
 }

@@ -153,9 +153,21 @@ func (t *abTrial) alike() bool {
 	return slices.Equal(args(base), args(cand))
 }
 
-func (t *abTrial) say(format string, args ...any) {
-	if !t.opt.quiet {
-		fmt.Fprintf(t.a.stderr, format+"\n", args...)
+// sayAlike says that nothing can differ.
+func (t *abTrial) sayAlike() {
+	if t.alike() {
+		t.say("note: base and cand are the same bytes in the same sandbox: an A/A trial, in which a difference is a false alarm.")
+	}
+}
+
+func (t *abTrial) say(format string, args ...any) { t.a.saying(t.opt)(format, args...) }
+
+// saying prints a line of a trial, unless it is to be quiet.
+func (a *app) saying(opt *abOptions) func(format string, args ...any) {
+	return func(format string, args ...any) {
+		if !opt.quiet {
+			fmt.Fprintf(a.stderr, format+"\n", args...)
+		}
 	}
 }
 
