@@ -375,13 +375,13 @@ func (f *Finding) Sentence() string {
 }
 
 // Moved says how far what moved, in words: "everything is slower: 9.9 % more
-// time (9.5 to 10.4), the median of 29 metrics".
+// time (9.5 to 10.4), the mean of 6 categories".
 func (m Movement) Moved() string {
 	way := "faster"
 	if m.Slower {
 		way = "slower"
 	}
-	return fmt.Sprintf("%s is %s: %s, the median of %s", m.Name(), way, m.change(), termtext.Plural(m.Ops, "metric"))
+	return fmt.Sprintf("%s is %s: %s, %s", m.Name(), way, m.change(), m.of())
 }
 
 // change is how far, with the interval in the same direction.
@@ -398,8 +398,8 @@ func (m Movement) change() string {
 
 // Sentence says how far what moved, with its interval.
 func (m Movement) Sentence() string {
-	return fmt.Sprintf("%s: %s, 95 %% interval %s to %s, the median of %s", m.Name(), slowdown(m.Shift),
-		Percent(math.Expm1(m.Lo)), Percent(math.Expm1(m.Hi)), termtext.Plural(m.Ops, "metric"))
+	return fmt.Sprintf("%s: %s, 95 %% interval %s to %s, %s", m.Name(), slowdown(m.Shift),
+		Percent(math.Expm1(m.Lo)), Percent(math.Expm1(m.Hi)), m.of())
 }
 
 func (m *CommonShift) String() string {

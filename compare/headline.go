@@ -172,6 +172,7 @@ func (c *Comparison) rest(d *Decision) string {
 	for _, f := range c.Judged() {
 		switch {
 		case f.Linear || f.Judged == ByClock || f.Mute != nil || slices.Contains(d.Regressions, f) || math.IsNaN(f.Hi):
+		case slices.ContainsFunc(d.Movements, func(m Movement) bool { return m.covers(f) }): // named with its category
 		case math.IsInf(f.Hi, 0):
 			unbounded++
 		default:
@@ -197,7 +198,7 @@ func (c *Comparison) rest(d *Decision) string {
 func (c *Comparison) fasterLine() string {
 	for _, m := range c.Movements {
 		if !m.Slower && m.Category == "" {
-			return fmt.Sprintf("Faster: the median of %s, %s.", termtext.Plural(m.Ops, "metric"), m.change())
+			return fmt.Sprintf("Faster: %s, %s.", m.Name(), m.change())
 		}
 	}
 	var faster []*Finding

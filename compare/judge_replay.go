@@ -112,6 +112,10 @@ func (j *judge) movements(res Result) {
 	if j.c.Order.Interleaving != Interleaved || j.c.Refused() != nil {
 		return
 	}
+	byCategory := make(map[catalogue.Category][]*Finding)
+	for _, f := range j.c.Judged() {
+		byCategory[f.Category] = append(byCategory[f.Category], f)
+	}
 	for _, g := range res.Movements {
 		if !g.Regressed && !g.Improved {
 			continue
@@ -121,17 +125,33 @@ func (j *judge) movements(res Result) {
 		if g.Improved {
 			m.P = g.AdjustedFaster
 		}
-		for _, f := range j.c.Judged() {
-			if m.Category == "" || m.Category == f.Category {
-				m.Ops++
+		for c, all := range byCategory {
+			switch m.Category {
+			case "":
+				m.Ops += len(all)
+				m.Categories++
+				m.Partly = m.Partly || m.left(all)
+			case c:
+				m.Ops = len(all)
 			}
 		}
 		j.c.Movements = append(j.c.Movements, m)
 	}
+	// The mean of all moves with a part of them. Where that part is named, the
+	// mean is no finding.
+	j.c.Movements = slices.DeleteFunc(j.c.Movements, func(m Movement) bool { return m.Partly && j.named(m.Slower) })
 	// All first, then the categories in report order.
 	slices.SortStableFunc(j.c.Movements, func(a, b Movement) int {
 		return cmp.Compare(movementPlace(a), movementPlace(b))
 	})
+}
+
+// named reports whether a category as a whole, or an op that decides, moved.
+func (j *judge) named(slower bool) bool {
+	return slices.ContainsFunc(j.c.Movements, func(m Movement) bool { return m.Category != "" && m.Slower == slower }) ||
+		slices.ContainsFunc(j.c.Judged(), func(f *Finding) bool {
+			return f.Mute == nil && !f.Forced && len(f.Ungated) == 0 && (slower && f.worse || !slower && f.better)
+		})
 }
 
 // ran counts the boots of the sides that measured a category, by stage.

@@ -1,10 +1,12 @@
 package compare
 
 import (
+	"fmt"
 	"math"
 	"slices"
 
 	"github.com/capsem/capsem-bench/internal/catalogue"
+	"github.com/capsem/capsem-bench/internal/termtext"
 )
 
 // A Movement is a change of a category, or of everything, as a whole.
@@ -16,14 +18,45 @@ type Movement struct {
 	Shift, Lo, Hi float64
 	P             float64 // over all ops and groups together
 	Ops           int     // metrics that it is the movement of
+	Categories    int     // that everything is the mean of; 0 of a category
+	// Partly says that a category did not move along, so that the mean of all
+	// moved and not everything.
+	Partly bool
 }
 
 // Name is what moved, in words.
 func (m Movement) Name() string {
-	if m.Category == "" {
+	switch {
+	case m.Category == "" && m.Partly:
+		return "the suite as a whole"
+	case m.Category == "":
 		return "everything"
 	}
 	return string(m.Category) + " as a whole"
+}
+
+// of is what its figure is of.
+func (m Movement) of() string {
+	if m.Category == "" {
+		return fmt.Sprintf("the mean of %d categories", m.Categories) // two at least
+	}
+	return "the median of " + termtext.Plural(m.Ops, "metric")
+}
+
+// left reports whether a category shows that it did not follow a movement of
+// everything: the intervals of most of its metrics end before half of it.
+func (m Movement) left(category []*Finding) bool {
+	behind, all := 0, 0
+	for _, f := range category {
+		if f.Linear || math.IsNaN(f.Lo) || math.IsNaN(f.Hi) {
+			continue
+		}
+		all++
+		if m.Slower && f.Hi < m.Shift/2 || !m.Slower && f.Lo > m.Shift/2 {
+			behind++
+		}
+	}
+	return 2*behind > all
 }
 
 // movementPlace orders movements: everything, then the categories.

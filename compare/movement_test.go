@@ -56,7 +56,7 @@ func TestEverythingSlower(t *testing.T) {
 	d := Gate(c)
 	assert.Equal(t, Block, d.Status, d.Reasons)
 	require.Len(t, d.Reasons, 1)
-	assert.Regexp(t, `^everything: (9|10)\.\d % more time, 95 % interval \+.*, the median of 29 metrics$`, d.Reasons[0])
+	assert.Regexp(t, `^everything: (9|10)\.\d % more time, 95 % interval \+.*, the mean of 6 categories$`, d.Reasons[0])
 
 	// What fails is not lost in it.
 	m := slowed(10, everything(0.1))
@@ -102,6 +102,39 @@ func TestCategorySlower(t *testing.T) {
 	assert.Contains(t, d.Reasons[0], "snapshot as a whole: ")
 	for _, f := range d.Regressions {
 		assert.Equal(t, catalogue.Snapshot, f.Category)
+	}
+}
+
+// TestPartIsNotEverything says of two categories that they moved, and neither
+// that everything did nor that the others are slower by as much.
+func TestPartIsNotEverything(t *testing.T) {
+	t.Parallel()
+	for _, by := range []float64{0.3, -0.3} {
+		part := everything(by)
+		for id := range part {
+			if !strings.HasPrefix(id, "snapshot/") && !strings.HasPrefix(id, "disk/") {
+				delete(part, id)
+			}
+		}
+		all := [][]int{{16}}
+		if by > 0 {
+			all = append(all, []int{6, 4})
+		}
+		for _, boots := range all {
+			c := judged(t, slowed(12, part), Options{}, boots...)
+			require.Len(t, c.Movements, 2)
+			for _, m := range c.Movements {
+				assert.NotEmpty(t, m.Category)
+				assert.Equal(t, by > 0, m.Slower)
+			}
+			d := Gate(c)
+			assert.Equal(t, by > 0, d.Status == Block)
+			assert.NotContains(t, c.Headline(d), "everything")
+			assert.Regexp(t, `[Nn]one is slower by more than [0-4]\.\d %`, c.Headline(d))
+			if by > 0 {
+				assert.Contains(t, c.Headline(d), "Of the 10 others none")
+			}
+		}
 	}
 }
 
