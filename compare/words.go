@@ -99,7 +99,11 @@ func (c *Comparison) method() []string {
 	case errors.As(c.Power, &under) && (c.Method != MaxTs || !c.NoMore):
 		return []string{under.Error()}
 	}
-	return []string{fmt.Sprintf("%s judged together: less than 1 of 100 unchanged builds is blocked", termtext.Plural(c.Ops, "metric"))}
+	together := termtext.Plural(c.Ops, "metric") + " judged together"
+	if c.Order.Interleaving == Interleaved { // no statistic repairs another order
+		together += ": less than 1 of 100 unchanged builds is blocked"
+	}
+	return []string{together}
 }
 
 // slowdown says a shift in words.
