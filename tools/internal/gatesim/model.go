@@ -194,10 +194,13 @@ func (m *machine) Boot(at float64) [][]float64 {
 
 // Value is what a boot counts as: that of its rounds after the warm-up.
 func Value(rounds []float64) float64 {
-	v := slices.Clone(rounds)
-	if len(v) > 1 {
-		v = v[1:]
+	return compare.MiddleHalf(slices.Sorted(slices.Values(warmed(rounds))))
+}
+
+// warmed are the rounds after the warm-up, of a single one that.
+func warmed(rounds []float64) []float64 {
+	if len(rounds) > 1 {
+		return rounds[1:]
 	}
-	slices.Sort(v)
-	return compare.MiddleHalf(v)
+	return rounds
 }

@@ -51,7 +51,7 @@ func Ranks(rk *compare.Ranker) Gate {
 func medians(boots [][][]float64, op int) []float64 {
 	out := make([]float64, len(boots))
 	for i, b := range boots {
-		rounds := slices.Sorted(slices.Values(b[op][1:]))
+		rounds := slices.Sorted(slices.Values(warmed(b[op])))
 		out[i] = (rounds[(len(rounds)-1)/2] + rounds[len(rounds)/2]) / 2
 	}
 	return out

@@ -76,4 +76,7 @@ func TestRanks(t *testing.T) {
 	assert.LessOrEqual(t, same.Blocked.Hits, 1)
 	assert.LessOrEqual(t, same.Boots, 32.0)
 	assert.GreaterOrEqual(t, same.Boots, 12.0)
+	// A recording may have ops of one round.
+	assert.Equal(t, []float64{3}, medians([][][]float64{{{3}}}, 0))
+	assert.Equal(t, []float64{4}, medians([][][]float64{{{9, 3, 5}}}, 0))
 }
