@@ -119,7 +119,23 @@ func (im *importer) environment(o object) {
 			run.Filesystems[path] = fs.str(path)
 		}
 	}
+	if o.has("labels") {
+		run.Labels = labelsOf(o.object("labels"))
+	}
 	o.done()
+}
+
+// labelsOf reads what was measured, as its owner names it.
+func labelsOf(o object) map[string]string {
+	words := make([]string, 0, len(o.keys()))
+	for _, key := range o.keys() {
+		words = append(words, key+"="+o.str(key))
+	}
+	labels, err := record.ParseLabels(words)
+	if err != nil {
+		o.doc.fail(o.n, o.path, "%v", err)
+	}
+	return labels
 }
 
 // ownOp reads the state of one operation.

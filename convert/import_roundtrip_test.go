@@ -2,6 +2,7 @@ package convert
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -101,4 +102,26 @@ func TestImportOwnPartlyFailed(t *testing.T) {
 	}
 	assert.Equal(t, want.Find("disk/seq_read").Values, have.Find("disk/seq_read").Values)
 	assert.Equal(t, []float64{47.9, 47.9}, have.Find("http/get").Values["req/s"].Values())
+}
+
+// What a run measured is in its document too, and comes back from it.
+func TestImportOwnLabels(t *testing.T) {
+	text, _ := importFile(t, "seed")
+	labelled := bytes.Replace(text, []byte(`"type":"run",`), []byte(`"type":"run","labels":{"release":"1.4.0","commit":"0123abc"},`), 1)
+	doc := toJSON(t, labelled)
+	assert.Contains(t, string(doc), `"release": "1.4.0"`)
+	var again bytes.Buffer
+	_, err := Import(&again, bytes.NewReader(doc), "own.json")
+	require.NoError(t, err)
+	assert.Equal(t, string(doc), string(toJSON(t, again.Bytes())))
+
+	for _, tt := range []struct{ bad, want string }{
+		{`"release": "1,4"`, `label "release=1,4": want a printable value of at most 256 bytes without a comma`},
+		{`"release": null`, `\.release: want a string, have null`},
+	} {
+		_, err := Import(io.Discard, strings.NewReader(strings.Replace(string(doc), `"release": "1.4.0"`, tt.bad, 1)), "own.json")
+		require.Error(t, err)
+		assert.Regexp(t, `own.json:\d+: capsem_bench.environment.labels`, err.Error())
+		assert.Regexp(t, tt.want, err.Error())
+	}
 }

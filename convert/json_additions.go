@@ -186,7 +186,15 @@ func (r *Report) environment() fields {
 	for _, path := range sortedKeys(run.Filesystems) {
 		fs = append(fs, member{path, run.Filesystems[path]})
 	}
-	return append(f, member{"filesystems", fs})
+	f = append(f, member{"filesystems", fs})
+	labels := fields{}
+	for _, key := range sortedKeys(run.Labels) {
+		labels = append(labels, member{key, run.Labels[key]})
+	}
+	if len(labels) > 0 {
+		f = append(f, member{"labels", labels})
+	}
+	return f
 }
 
 // buildOf is which capsem-bench measured; texts of before 2026-12 do not say it.
