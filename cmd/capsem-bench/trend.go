@@ -108,7 +108,14 @@ func (a *app) trend(ctx context.Context, s *history.Store, ops []string, opt *tr
 	if err != nil || !opt.gate {
 		return err
 	}
-	return view.gate()
+	slower, older := view.slower()
+	if len(slower) > 0 {
+		return exit(exitFailed, errors.New("slower: "+strings.Join(slower, "; ")))
+	}
+	if older > 0 {
+		fmt.Fprintf(a.stderr, "capsem-bench: no slower level began in the last %d releases; %d began before\n", recentReleases, older)
+	}
+	return nil
 }
 
 // A trendRow is one line of one metric, as all formats show it.
@@ -201,22 +208,28 @@ func shellWord(s string) string {
 	return "'" + strings.ReplaceAll(termtext.Cell(s), "'", `'\''`) + "'"
 }
 
-// gate is the exit status of --gate.
-func (v *trendView) gate() error {
-	const recent = 5
-	var slower []string
+// recentReleases is how many releases --gate looks at.
+const recentReleases = 5
+
+// slower names the slower levels that began in recent releases, and counts the
+// older ones.
+func (v *trendView) slower() (recent []string, older int) {
+	seen := make(map[string]bool)
 	for _, r := range v.rows {
 		for _, c := range r.Changes {
 			what := fmt.Sprintf("%s since %s", r.Op, c.To)
-			if c.Worse > 0 && c.of-c.at <= recent && !slices.Contains(slower, what) {
-				slower = append(slower, what)
+			switch {
+			case c.Worse <= 0 || seen[what]:
+				continue
+			case c.of-c.at <= recentReleases:
+				recent = append(recent, what)
+			default:
+				older++
 			}
+			seen[what] = true
 		}
 	}
-	if len(slower) == 0 {
-		return nil
-	}
-	return exit(exitFailed, errors.New("slower: "+strings.Join(slower, "; ")))
+	return recent, older
 }
 
 func (v *trendView) write(format string, width int) (string, error) {
