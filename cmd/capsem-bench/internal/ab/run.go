@@ -149,6 +149,8 @@ type trial struct {
 	openOps int
 	machine *hostcheck.Report // after the boot before
 	took    []time.Duration
+	// oldBoots says that a boot of the old side came to its end.
+	oldBoots bool
 }
 
 func (t *trial) run(ctx context.Context) (*Result, error) {
@@ -242,13 +244,15 @@ func (t *trial) measure(ctx context.Context, pair int) error {
 			return err
 		}
 		if t.spent(t.stageOf(pair)) > maxRepeats {
-			return t.tooMany()
+			return t.tooMany(ctx)
 		}
 	}
 }
 
-// tooMany is the error after the last repeat that was allowed.
-func (t *trial) tooMany() error {
+// tooMany is the error after the last repeat that was allowed. The new side is
+// blamed alone only where the old one is known to boot: what crashes every boot,
+// as a part that is missing, is met first by the side that is first in the pair.
+func (t *trial) tooMany(ctx context.Context) error {
 	last := t.repeats[len(t.repeats)-1]
 	if last.Cause == compare.Unfit {
 		return &UnfitError{[]string{last.Reason}}
@@ -256,6 +260,17 @@ func (t *trial) tooMany() error {
 	e := &CrashError{Side: last.Side, Last: last}
 	for _, r := range t.repeats {
 		if r.Stage == last.Stage && r.Cause == compare.Crashed && r.Side != last.Side {
+			e.Side = ""
+		}
+	}
+	if e.Side == Cand && !t.oldBoots && !t.whole(0) {
+		b := Boot{Side: Base, Stage: last.Stage, Rounds: t.Plan.Rounds, Categories: t.open}
+		text := &bounded.Head{Max: maxText}
+		crash := t.Measure(ctx, b, text)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case crash != nil || incomplete(text.Bytes()) != nil:
 			e.Side = ""
 		}
 	}
@@ -346,6 +361,7 @@ func (t *trial) boot(ctx context.Context, b Boot) (*Repeat, error) {
 		again := &Repeat{Side: b.Side, Cause: compare.Unfit, Reason: join(unfit)}
 		return again, t.keepAside(b, head, text.Bytes())
 	}
+	t.oldBoots = t.oldBoots || b.Side == Base
 	return nil, t.keep(b.Side, b.Slot, head, text.Bytes())
 }
 

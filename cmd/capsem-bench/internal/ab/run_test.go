@@ -286,7 +286,17 @@ func TestTooManyRepeats(t *testing.T) {
 	require.ErrorAs(t, err, &crash)
 	assert.LessOrEqual(t, len(f.boots), n+2)
 
-	f = &fake{hook: func(_ int, _ Boot, _ io.Writer) (bool, error) { return true, errors.New("no VM") }}
+	// What crashes every boot is nobody's alone, whichever side is first.
+	for seed := range uint64(4) {
+		f = &fake{hook: func(int, Boot, io.Writer) (bool, error) { return true, errors.New("no VM") }}
+		cfg = config(t, f)
+		cfg.Plan.Seed = seed
+		_, err = Run(context.Background(), cfg)
+		require.ErrorAs(t, err, &crash)
+		assert.NotEqual(t, Cand, crash.Side, "seed %d", seed)
+	}
+
+	f = &fake{}
 	f.hook = func(n int, b Boot, _ io.Writer) (bool, error) {
 		return true, fmt.Errorf("no VM for %s", []string{Base, Cand, Base}[(n-1)%3])
 	}
