@@ -79,7 +79,7 @@ func (a *app) historyGitCommand(where *string) *cobra.Command {
 		Short: "Add every version of the result files that a repository kept",
 		Long: `import-git walks the history of a git repository, oldest commit first, and adds
 every version of each .json and .txt file below PATH that has benchmark results
-as a run, with the commit as a label. It changes nothing in the repository.`,
+as a run, with the commit and its date as labels. It changes nothing in the repository.`,
 		Example: "  capsem-bench history import-git ~/src/capsem benchmarks",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) < 1 || len(args) > 2 {
@@ -102,7 +102,7 @@ func (a *app) historyGit(ctx context.Context, s *history.Store, repo, dir string
 	added, known, other := 0, 0, 0
 	err := history.GitVersions(ctx, repo, dir, func(v history.Version) error {
 		labels := history.Infer(v.Document)
-		labels["commit"] = v.Commit
+		labels["commit"], labels["date"] = v.Commit, v.Time.Format(time.DateOnly)
 		run, err := history.Read(v.Document.Name, labels, []history.Document{v.Document})
 		if err != nil {
 			other++
