@@ -110,7 +110,7 @@ type Finding struct {
 	gaps       [2]int     // boots of old and new that measured its category and not the op
 	worse      bool       // over budget and significant, in either direction
 	better     bool
-	slowTail   bool // several new boots are half as slow again
+	tail       string // how many new boots are half as slow again; "" not several
 }
 
 // Key names the metric: the op, and the unit where the op has several

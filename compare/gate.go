@@ -144,7 +144,7 @@ func (g *gate) outcome(f *Finding) Outcome {
 		return Improved
 	case f.TooFewBoots != "":
 		return Undecided
-	case f.Hi <= limit && !f.slowTail:
+	case f.Hi <= limit && f.tail == "":
 		return NotSlower
 	case f.Smallest > g.c.Policy.sensitivity(f):
 		return Insensitive

@@ -35,6 +35,9 @@ func (c *Comparison) Headline(d *Decision) string {
 			parts = append(parts, leaning)
 		}
 	}
+	if tails := c.slowTails(); tails != "" {
+		parts = append(parts, tails)
+	}
 	if coarse := c.coarse(); coarse != "" {
 		parts = append(parts, coarse)
 	}
@@ -168,9 +171,11 @@ func (c *Comparison) rest(d *Decision) string {
 	if d == nil || d.Status == CannotTell || len(d.Movements) > 0 && d.Movements[0].Category == "" {
 		return ""
 	}
-	worst, n, unbounded := math.Inf(-1), 0, 0
+	worst, n, unbounded, tails := math.Inf(-1), 0, 0, false
 	for _, f := range c.Judged() {
 		switch {
+		case f.tail != "" && f.Mute == nil: // has a sentence of its own
+			tails = true
 		case f.Linear || f.Judged == ByClock || f.Mute != nil || slices.Contains(d.Regressions, f) || math.IsNaN(f.Hi):
 		case slices.ContainsFunc(d.Movements, func(m Movement) bool { return m.covers(f) }): // named with its category
 		case math.IsInf(f.Hi, 0):
@@ -184,7 +189,10 @@ func (c *Comparison) rest(d *Decision) string {
 		return ""
 	}
 	who := "None"
-	if d.Status == Block {
+	switch {
+	case d.Status != Block && tails:
+		who = "None of the others"
+	case d.Status == Block:
 		who = fmt.Sprintf("Of the %d others none", n+unbounded)
 	}
 	out := fmt.Sprintf("%s is slower by more than %s.", who, strings.TrimPrefix(Percent(math.Expm1(max(worst, 0))), "+"))
@@ -229,6 +237,21 @@ func (c *Comparison) leaning() string {
 		return ""
 	}
 	return "May be slower, measure again: " + sentences(slower)
+}
+
+// slowTails says what some new boots are much slower in, which no test of the
+// middle of the boots shows.
+func (c *Comparison) slowTails() string {
+	var names []string
+	for _, f := range c.Judged() {
+		if f.tail != "" && f.Mute == nil {
+			names = append(names, f.Key()+": "+f.tail)
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return "Slow in some boots: " + firstOf(names) + "."
 }
 
 // coarse says what changed by a tick of a clock that is too coarse to tell.

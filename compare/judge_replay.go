@@ -89,8 +89,8 @@ func (f *Finding) slowBoots() {
 	base, bases := over(func(s Stratum) []float64 { return s.Base })
 	cand, cands := over(func(s Stratum) []float64 { return s.Cand })
 	if cand-base >= 3 && !f.worse {
-		f.slowTail = true
-		f.Doubts = append(f.Doubts, fmt.Sprintf("%d of %d new boots over 1.5x, %d of %d old", cand, cands, base, bases))
+		f.tail = fmt.Sprintf("%d of %d new boots over 1.5x, %d of %d old", cand, cands, base, bases)
+		f.Doubts = append(f.Doubts, f.tail)
 	}
 }
 
