@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 	"syscall"
@@ -19,6 +20,10 @@ import (
 func fullDisk(err error) string {
 	if !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) && !errors.Is(err, diskroom.ErrNone) {
 		return ""
+	}
+	var at *fs.PathError
+	if errors.As(err, &at) && (at.Path == os.Stdout.Name() || at.Path == os.Stderr.Name()) {
+		return "" // where it leads is the shell's matter
 	}
 	ways := []string{place("TMPDIR", "temporary files", os.TempDir())}
 	if dir := qemu.MachinesDir(); dir != scratch.Temp() {

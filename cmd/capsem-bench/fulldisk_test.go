@@ -30,6 +30,7 @@ func TestFullDiskAdvice(t *testing.T) {
 		assert.Contains(t, advice, cache)
 	}
 	assert.Empty(t, fullDisk(os.ErrNotExist))
+	assert.Empty(t, fullDisk(&fs.PathError{Op: "write", Path: "/dev/stdout", Err: syscall.ENOSPC}))
 }
 
 // An image is not begun where it has no room: the tools of a build say many
