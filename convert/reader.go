@@ -57,7 +57,8 @@ func ReadAll(sources ...Source) (*Report, error) {
 			p.rep.Name = src.Name
 		}
 		p.file, p.line = src.Name, 0
-		p.head = head{}
+		p.head, p.copied = head{}, false
+		clear(p.runs)
 		p.enter("")
 		p.begin()
 		if err := p.read(src); err != nil {
@@ -156,6 +157,15 @@ type reader struct {
 	resultsOnly bool            // leave out samples lines
 	head        head            // of the text under way
 	clocks      clockDoubts
+	runs        map[runID]bool // of this text, that have begun
+	copied      bool           // the run under way is one that was read before
+}
+
+// runID tells runs apart that guests began: the time is to the nanosecond.
+type runID struct {
+	time     float64
+	seed     uint64
+	hostname string
 }
 
 // state is a result while it is being read.
@@ -176,6 +186,7 @@ func newReader() *reader {
 		rep:      &Report{Config: make(map[string]string), Categories: make(map[catalogue.Category]*record.Category)},
 		packages: make(map[string]*pkgStates),
 		expects:  make(map[string]bool),
+		runs:     make(map[runID]bool),
 	}
 	p.enter("")
 	return p

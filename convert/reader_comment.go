@@ -23,6 +23,9 @@ func (p *reader) comment(line []byte) error {
 		}
 		return nil
 	}
+	if _, begins := v.(*record.Run); p.copied && !begins {
+		return nil
+	}
 	switch v := v.(type) {
 	case *record.Boot:
 		if p.rep.Run == nil && p.rep.Boot == nil {
@@ -98,6 +101,9 @@ func (p *reader) run(v *record.Run) {
 	if !possible(v.Time) {
 		v.Time = 0
 	}
+	if p.again(v) {
+		return
+	}
 	for _, name := range v.Expected {
 		if len(p.expected) < maxOps && showable([]byte(name)) && !p.expects[name] {
 			p.expected, p.expects[name] = append(p.expected, name), true
@@ -111,6 +117,20 @@ func (p *reader) run(v *record.Run) {
 	}
 	p.rep.End = nil // a run that has begun has yet to end
 	p.begin()
+}
+
+// again reports whether a run is in the text already, as in one that was
+// appended to itself: its rounds count once. Documents of Capsem's have no time
+// that tells them apart.
+func (p *reader) again(v *record.Run) bool {
+	id := runID{v.Time, v.Seed, v.Hostname}
+	if p.copied = p.runs[id]; p.copied {
+		p.warn("this run is there already, and counts once")
+	}
+	if v.Time > 0 && v.Source == "" {
+		p.runs[id] = true
+	}
+	return p.copied
 }
 
 func (p *reader) category(v *record.Category) {

@@ -90,6 +90,7 @@ BenchmarkThroughput-2 1 100 ns/op
 #capsem {"type":"status","op":"Throughput","status":"ok"}
 #capsem {"type":"end","elapsed_ns":5,"status":"ok"}
 `
+	timed := strings.Replace(run, `"schema"`, `"time":1800000000.123456,"seed":3,"hostname":"h","schema"`, 1)
 	const stray = "BenchmarkThroughput-8 1 1 ns/op\n"
 	for _, tt := range []struct {
 		name, text string
@@ -99,6 +100,8 @@ BenchmarkThroughput-2 1 100 ns/op
 		{"behind the end", run + stray, 1, []string{`f:5: result line of "BenchmarkThroughput-8" stands behind the end line of the run and is none of it`}},
 		{"before another run", run + stray + run, 2, []string{`f:5: result line of "BenchmarkThroughput-8" stands behind the end line of the run and is none of it`}},
 		{"two runs", run + run, 2, nil},
+		{"the same run twice", timed + timed, 1, []string{"f:5: this run is there already, and counts once"}},
+		{"the same run twice, and another", timed + timed + run, 2, []string{"f:5: this run is there already, and counts once"}},
 		{"another package's results", run + "pkg: example.org/q\nBenchmarkA 1 5 ns/op\n", 1, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -55,6 +55,9 @@ func (p *reader) result(line []byte) error {
 		p.warn("result line of %s: %s", quote(name), problem)
 		return nil
 	}
+	if p.copied {
+		return nil
+	}
 	if p.pkg.over { // whatever started the guest binary printed it
 		p.warn("result line of %s stands behind the end line of the run and is none of it", quote(name))
 		return nil
