@@ -18,7 +18,7 @@ const SchemaJSON = "capsem-bench.compare/1"
 // left out.
 func WriteJSON(w io.Writer, c *Comparison, d *Decision) error {
 	doc := jsonDoc{
-		Schema: SchemaJSON,
+		Schema: SchemaJSON, Headline: c.Headline(d),
 		Base:   jsonSide{c.Base, c.BaseBoots}, Cand: jsonSide{c.Cand, c.CandBoots},
 		Order: string(c.Order.Interleaving), OrderReason: c.Order.Reason,
 		Differences: []jsonDifference{}, Doubts: c.Doubts, Notes: c.Notes, Forced: c.Forced,
@@ -57,6 +57,7 @@ func WriteJSON(w io.Writer, c *Comparison, d *Decision) error {
 
 type jsonDoc struct {
 	Schema       string           `json:"schema"`
+	Headline     string           `json:"headline"`
 	Gate         *jsonGate        `json:"gate,omitempty"`
 	Base         jsonSide         `json:"old"`
 	Cand         jsonSide         `json:"new"`
@@ -193,10 +194,12 @@ func finite(v float64) *float64 {
 	return &v
 }
 
-// What the lines of movements have for a category and an op.
+// What the lines of movements and of the gate have for a category and an op.
 const (
 	everythingCSV = "everything"
 	wholeCSV      = "as a whole"
+	gateCSV       = "gate"
+	nextCSV       = "next"
 )
 
 func csvHeader() []string {
@@ -207,9 +210,10 @@ func csvHeader() []string {
 }
 
 // WriteCSV writes one line a metric with a header, then one for each movement
-// of a category or of everything, whose change is a slowdown. Ratios are plain:
-// 0.05 is 5 %. Figures that do not exist are empty.
-func WriteCSV(w io.Writer, c *Comparison) error {
+// of a category or of everything, whose change is a slowdown, then the gate's
+// answer with its reason, and what to do next, where there is a decision. Ratios
+// are plain: 0.05 is 5 %. Figures that do not exist are empty.
+func WriteCSV(w io.Writer, c *Comparison, d *Decision) error {
 	cw := csv.NewWriter(w)
 	_ = cw.Write(csvHeader())
 	for _, f := range c.Findings {
@@ -235,14 +239,24 @@ func WriteCSV(w io.Writer, c *Comparison) error {
 			"change": decimal(finite(math.Expm1(m.Shift))), "change_lo": decimal(finite(math.Expm1(m.Lo))), "change_hi": decimal(finite(math.Expm1(m.Hi))),
 			"p_adjusted": decimal(finite(m.P)), "verdict": string(verdict),
 		}
-		var row []string
-		for _, name := range csvHeader() {
-			row = append(row, values[name])
+		_ = cw.Write(csvRow(values))
+	}
+	if d != nil {
+		_ = cw.Write(csvRow(map[string]string{"category": everythingCSV, "op": gateCSV, "verdict": d.Answer(), "reason": termtext.Spreadsheet(c.Headline(d))}))
+		for _, step := range d.Plan {
+			_ = cw.Write(csvRow(map[string]string{"category": everythingCSV, "op": nextCSV, "reason": termtext.Spreadsheet(step)}))
 		}
-		_ = cw.Write(row)
 	}
 	cw.Flush()
 	return cw.Error()
+}
+
+func csvRow(values map[string]string) []string {
+	var row []string
+	for _, name := range csvHeader() {
+		row = append(row, values[name])
+	}
+	return row
 }
 
 func decimal(v *float64) string {

@@ -112,7 +112,7 @@ func FuzzParseBoots(f *testing.F) {
 			require.NoError(t, WriteText(&text, c, d, TextOptions{Width: 80, All: true}))
 			require.NoError(t, WriteMarkdown(&md, c, d, true))
 			require.NoError(t, WriteJSON(&doc, c, d))
-			require.NoError(t, WriteCSV(&table, c))
+			require.NoError(t, WriteCSV(&table, c, d))
 			holdToSchema(t, schema, doc.Bytes())
 			for _, out := range []string{text.String(), md.String()} {
 				assert.NotContains(t, out, "\x1b")

@@ -74,19 +74,29 @@ func TestJSONIsWhatItsSchemaSays(t *testing.T) {
 	assert.Len(t, seen, 3, "every answer")
 }
 
-// TestCSVHasMovements finds what moved as a whole behind the metrics.
+// TestCSVHasMovements finds what moved as a whole behind the metrics, and the
+// gate's answer and its next step behind that.
 func TestCSVHasMovements(t *testing.T) {
 	c := judged(t, slowed(10, everything(0.1)), Options{}, 16)
 	require.NotEmpty(t, c.Movements)
 	var out bytes.Buffer
-	require.NoError(t, WriteCSV(&out, c))
+	d := Gate(c)
+	require.NoError(t, WriteCSV(&out, c, d))
 	rows, err := csv.NewReader(&out).ReadAll()
 	require.NoError(t, err)
-	require.Len(t, rows, 1+len(c.Findings)+len(c.Movements))
-	row := make(map[string]string)
-	for i, name := range rows[0] {
-		row[name] = rows[1+len(c.Findings)][i]
+	require.Len(t, rows, 1+len(c.Findings)+len(c.Movements)+1+len(d.Plan))
+	named := func(n int) map[string]string {
+		row := make(map[string]string)
+		for i, name := range rows[0] {
+			row[name] = rows[n][i]
+		}
+		return row
 	}
+	gate := named(len(rows) - 1 - len(d.Plan))
+	assert.Equal(t, "gate block", gate["op"]+" "+gate["verdict"])
+	assert.Equal(t, c.Headline(d), gate["reason"])
+	assert.Equal(t, "next", named(len(rows) - 1)["op"])
+	row := named(1 + len(c.Findings))
 	assert.Equal(t, "everything", row["category"])
 	assert.Equal(t, "as a whole", row["op"])
 	assert.Equal(t, "slower", row["verdict"])

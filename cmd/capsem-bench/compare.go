@@ -201,7 +201,7 @@ func (a *app) write(opt *compareOptions, c *compare.Comparison, d *compare.Decis
 	case "json":
 		err = compare.WriteJSON(&buf, c, d)
 	case "csv":
-		err = compare.WriteCSV(&buf, c)
+		err = compare.WriteCSV(&buf, c, d)
 	}
 	return errors.Join(exit(exitUnfit, err), print(buf.String()))
 }
