@@ -19,7 +19,7 @@ const SchemaJSON = "capsem-bench.compare/1"
 func WriteJSON(w io.Writer, c *Comparison, d *Decision) error {
 	doc := jsonDoc{
 		Schema: SchemaJSON, Headline: c.Headline(d),
-		Base:   jsonSide{c.Base, c.BaseBoots}, Cand: jsonSide{c.Cand, c.CandBoots},
+		Base: jsonSide{c.Base, c.BaseBoots}, Cand: jsonSide{c.Cand, c.CandBoots},
 		Order: string(c.Order.Interleaving), OrderReason: c.Order.Reason,
 		Differences: []jsonDifference{}, Doubts: c.Doubts, Notes: c.Notes, Forced: c.Forced,
 		Metrics: c.Ops, Method: string(c.Method), Looked: c.Looked, Looks: c.Looks, Stopped: c.Stopped, Open: []string{},
