@@ -219,13 +219,13 @@ func (a *app) ab(ctx context.Context, opt *abOptions, kinds []sandboxKind, categ
 	if err := opt.check(kinds); err != nil {
 		return err
 	}
-	if err := opt.checkLooks(1, categories, a.saying(opt)); err != nil {
-		return err
-	}
 	for _, side := range []sideOptions{opt.base, opt.cand} {
 		if err := side.checkBuild(ctx); err != nil {
 			return err
 		}
+	}
+	if err := opt.checkLooks(1, categories, a.saying(opt)); err != nil {
+		return err
 	}
 	kind := kinds[slices.IndexFunc(kinds, func(k sandboxKind) bool { return k.name == opt.sandbox })]
 	a.remarkSettings(os.Environ(), kind)
