@@ -154,7 +154,11 @@ func (s *Store) Where() string { return s.where }
 func explain(err error) error {
 	var lite *sqlite.Error
 	if errors.As(err, &lite) {
-		switch lite.Code() & 0xff {
+		code := lite.Code() & 0xff
+		if lite.Code() == sqlite3.SQLITE_IOERR_SHMSIZE {
+			code = sqlite3.SQLITE_FULL // there is no room for the index of the log
+		}
+		switch code {
 		case sqlite3.SQLITE_FULL:
 			return fmt.Errorf("the disk is full; the store is as it was before: %w", err)
 		case sqlite3.SQLITE_NOTADB:

@@ -5,11 +5,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/capsem/capsem-bench/internal/diskroom"
+	"github.com/capsem/capsem-bench/internal/testbuild"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func TestFullDiskAdvice(t *testing.T) {
@@ -65,4 +68,26 @@ func TestSessionOnFullDisk(t *testing.T) {
 	left, err := filepath.Glob(filepath.Join(full, "session*"))
 	assert.NoError(t, err)
 	assert.Empty(t, left)
+}
+
+// A history whose disk is full loses nothing, says so, and takes the run when
+// there is room again.
+func TestHistoryOnFullDisk(t *testing.T) {
+	t.Parallel()
+	full := smallDisk(t, 1<<20)
+	root, err := testbuild.Root()
+	require.NoError(t, err)
+	add := func(name string) []string {
+		return []string{"history", "add", "--store", filepath.Join(full, "h.db"), filepath.Join(root, "convert", "testdata", "capsem", name)}
+	}
+	tr := newTrial(t)
+	require.Equal(t, 0, tr.run(t, add("seed.json")...), tr.stderr.String())
+	ballast := filepath.Join(full, "ballast2")
+	require.ErrorIs(t, os.WriteFile(ballast, make([]byte, 2<<20), 0o600), syscall.ENOSPC)
+	assert.Equal(t, exitUnfit, tr.run(t, add("lab.json")...))
+	assert.Regexp(t, `(?m)^capsem-bench: history \S+: the disk is full; the store is as it was before: `, tr.stderr.String())
+	require.NoError(t, os.Remove(ballast))
+	assert.Equal(t, 0, tr.run(t, add("lab.json")...), tr.stderr.String())
+	assert.Equal(t, 0, tr.run(t, "history", "list", "--store", filepath.Join(full, "h.db")), tr.stderr.String())
+	assert.Equal(t, 2, strings.Count(tr.stdout.String(), ".json"), tr.stdout.String())
 }
